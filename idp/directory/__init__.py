@@ -1,0 +1,76 @@
+"""Who people are. This file is the interface; `imis_rest` asks cloud iMIS, `people` reads a TOML file for trials and tests.
+
+A wrong password is None. The only exception is DirectoryUnavailable, so that the page can say "try later" and never
+mistakes a broken iMIS for a wrong password (F12). No implementation asks twice for one password: iMIS counts the tries (F13).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from idp.errors import Unavailable
+from idp.secret import Secret
+
+Attributes = Mapping[str, tuple[str, ...]]
+"""Our attribute name -> its values. A name without a value is absent, never an empty tuple."""
+
+STANDARD_ATTRIBUTES: Mapping[str, str] = {
+    "imis_id": "iMIS ID (PartyId), a text: leading zeros count",
+    "username": "name that the member signs in with",
+    "email": "primary e-mail address; two people may share one",
+    "full_name": "name as iMIS prints it",
+    "first_name": "given name",
+    "middle_name": "middle name",
+    "last_name": "family name",
+    "informal_name": "name they like to be called",
+    "prefix": "such as Dr.",
+    "suffix": "such as Jr.",
+    "company": "name of the primary organisation",
+    "title": "position there",
+    "phone": "primary telephone number",
+    "member_type": "iMIS customer type code, such as REG",
+    "status": "text of the member's status, such as Active",
+    "join_date": "YYYY-MM-DD",
+    "paid_through": "YYYY-MM-DD",
+    "roles": "iMIS security roles, one value each",
+    "committees": "names of the groups the member is in, one value each",
+    "uniform_id": "the contact's GUID",
+}
+"""The names that every directory uses where it has the value; others may come beside them."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A person: `id` never changes and is never given to another (S39); `active` is False when iMIS has disabled the login."""
+
+    id: str
+    username: str
+    attributes: Attributes = field(default_factory=dict)
+    active: bool = True
+
+
+class DirectoryUnavailable(Unavailable):
+    """iMIS does not answer or answers nonsense; `received` names what came, without any personal data."""
+
+    def __init__(self, received: str, *, retry_after: int | None = None) -> None:
+        super().__init__(
+            "directory.unavailable",
+            "The membership system does not answer at the moment. Your password may well be right: please try again in a few minutes.",
+            received=received,
+            retry_after=retry_after,
+        )
+
+
+class Directory(Protocol):
+    """What the sign-on sequence needs to know of people."""
+
+    def authenticate(self, username: str, password: Secret) -> Subject | None:
+        """The person whose credentials these are, with attributes; None if name or password is wrong, or the login is disabled."""
+
+    def find(self, subject_id: str) -> Subject | None:
+        """The person as the directory has them now; None if there is none of that id."""
+
+    def check(self) -> str:
+        """A sentence on what answers, for `idp check`. Raises DirectoryUnavailable with what is wrong."""

@@ -1,0 +1,100 @@
+"""Authorised calls to iMIS's REST interface: with the service token, and again once if iMIS says that it is no longer good (2.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from idp.clock import Now
+from idp.directory import DirectoryUnavailable
+from idp.directory.deadline import Deadline
+from idp.directory.imis_fields import read_page
+from idp.directory.imis_http import Call, ImisHttp, Reply
+from idp.directory.imis_token import ServiceToken
+from idp.directory.settings import ImisRestSettings
+from idp.secret import Secret
+from idp.store import Store
+
+_MOST_PAGES = 50  # of 100 entries: nobody is in 5,000 groups
+_PARAMETER_TYPES = {bool: "System.Boolean", int: "System.Int32", str: "System.String"}
+_OBJECTS = "System.Collections.ObjectModel.Collection`1[[System.Object, mscorlib]], mscorlib"
+_STRINGS = "System.Collections.ObjectModel.Collection`1[[System.String, mscorlib]], mscorlib"
+
+
+class ImisApi:
+    """Reads, lists and operations. Every method raises DirectoryUnavailable for whatever is not a plain answer."""
+
+    def __init__(self, settings: ImisRestSettings, *, store: Store, now: Now) -> None:
+        self._http = ImisHttp(settings, now=now)
+        self._token = ServiceToken(settings, self._http, store=store, now=now)
+
+    def read(self, entity: str, key: str, deadline: Deadline) -> dict[str, Any] | None:
+        """One record, or None if iMIS has none of that key (404). `key` is one that cannot be anything but a path segment."""
+        call = Call(f"GET /api/{entity}/ID", "GET", f"/api/{entity}/{key}")
+        reply = self._ask(call, deadline, harmless=True)
+        if reply.status == 404:
+            return None
+        if not isinstance(reply.body, dict):
+            raise DirectoryUnavailable(f"{call.what}: an answer that is not a record")
+        return reply.body
+
+    def list(self, entity: str, query: Mapping[str, str], deadline: Deadline) -> Iterator[dict[str, Any]]:
+        """All records of a list, over its pages (4.2). A 404 is an empty list: some finds answer so."""
+        call = Call(f"GET /api/{entity}", "GET", f"/api/{entity}", query=query)
+        for _ in range(_MOST_PAGES):
+            reply = self._ask(call, deadline, harmless=True)
+            if reply.status == 404:
+                return
+            page = read_page(reply.body, call.what)
+            yield from page.items
+            if page.next_offset is None:
+                return
+            call = Call(call.what, "GET", call.path, query={**query, "offset": str(page.next_offset)})
+        raise DirectoryUnavailable(f"{call.what}: a list without an end")
+
+    def execute(
+        self, entity: str, operation: str, arguments: Sequence[str | bool | int], deadline: Deadline, *, harmless: bool
+    ) -> tuple[Any, str]:
+        """Result and message of an operation (4.5). Only a `harmless` one is asked a second time when no answer came (F13)."""
+        call = Call(f"{operation} of {entity}", "POST", f"/api/{entity}/_execute", json=_request(entity, operation, arguments))
+        reply = self._ask(call, deadline, harmless=harmless)
+        if reply.status == 404 or not isinstance(reply.body, dict):
+            raise DirectoryUnavailable(f"{call.what}: status {reply.status} without an answer to it")
+        message = reply.body.get("Message")
+        return reply.body.get("Result"), message if isinstance(message, str) else ""
+
+    def _ask(self, call: Call, deadline: Deadline, *, harmless: bool) -> Reply:
+        """With a token that iMIS accepts: on 401 it is renewed once, as nothing was done under the old one."""
+        token = self._token.get(deadline)
+        reply = self._send(call, token, deadline, harmless=harmless)
+        if reply.status == 401:
+            token = self._token.get(deadline, rejected=token)
+            reply = self._http.send(call, token=token, deadline=deadline)
+        if 200 <= reply.status < 300 or reply.status == 404:
+            return reply
+        if reply.status in (401, 403):
+            raise DirectoryUnavailable(f"{call.what}: not allowed to the service account ({reply.status}): has it the role SysAdmin?")
+        raise DirectoryUnavailable(f"{call.what}: status {reply.status}")
+
+    def _send(self, call: Call, token: Secret, deadline: Deadline, *, harmless: bool) -> Reply:
+        """One retry when no answer came, for what may be asked twice (reliability rules, 5.2)."""
+        try:
+            return self._http.send(call, token=token, deadline=deadline)
+        except DirectoryUnavailable:
+            if not harmless:
+                raise
+            return self._http.send(call, token=token, deadline=deadline)
+
+
+def _request(entity: str, operation: str, arguments: Sequence[str | bool | int]) -> dict[str, Any]:
+    """The newer documented form, with the types of the arguments (4.5)."""
+    types = [_PARAMETER_TYPES[type(argument)] for argument in arguments]
+    typed = [{"$type": name, "$value": argument} for name, argument in zip(types, arguments, strict=True)]
+    return {
+        "$type": "Asi.Soa.Core.DataContracts.GenericExecuteRequest, Asi.Contracts",
+        "OperationName": operation,
+        "EntityTypeName": entity,
+        "Parameters": {"$type": _OBJECTS, "$values": typed},
+        "ParameterTypeName": {"$type": _STRINGS, "$values": types},
+        "UseJson": False,
+    }
