@@ -1,0 +1,117 @@
+"""Client: an application that may ask for a member. Clients stand in idp.toml, or in the store, where they change without a restart."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from idp.audit import Audit
+from idp.errors import IdpError
+from idp.secret import Secret
+from idp.sso.release import Release
+from idp.store import Record, Store
+
+_LOOK_AGAIN = 1.0  # seconds between two looks at the store's client version: the command promises 2 s
+
+
+@dataclass(frozen=True)
+class Client:
+    """A service provider (SAML), a client (OAuth), a vendor. `settings` is the one protocol's own."""
+
+    id: str
+    name: str
+    protocol: str
+    settings: Any
+    release: Release
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    url: str = ""
+    source: str = "file"
+    table: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def accepts(self, secret: Secret) -> bool:
+        """Whether it is one of the client's live secrets, of which only SHA-256 is kept; each is compared in constant time (S27)."""
+        return bool(secret) and any([secret.matches(digest) for digest in self.secrets])  # noqa: C419  a list: all of them are compared
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All clients at one moment; protocols may key what they derive from it by its identity."""
+
+    version: int
+    clients: Mapping[str, Client]
+
+    def of(self, protocol: str) -> list[Client]:
+        return [client for client in self.clients.values() if client.protocol == protocol]
+
+
+ReadClient = Callable[[str, Record], Client]
+"""Turns the table of a client, as it would stand in idp.toml, into a Client. Raises IdpError with all that is wrong."""
+
+
+class Clients:
+    """Who may ask. A client of the file cannot be changed or hidden by one of the store."""
+
+    def __init__(self, fixed: Iterable[Client], *, store: Store, read: ReadClient, audit: Audit) -> None:
+        self._fixed = {client.id: client for client in fixed}
+        self._store = store
+        self._read = read
+        self._audit = audit
+        self._lock = threading.Lock()
+        self._snapshot: Snapshot | None = None
+        self._looked = float("-inf")
+
+    def get(self, client_id: str) -> Client | None:
+        return self.snapshot().clients.get(client_id)
+
+    def of_file(self, protocol: str) -> list[Client]:
+        """The clients of the configuration file that use the protocol; the store is not asked, so a server starts without it."""
+        return [client for client in self._fixed.values() if client.protocol == protocol]
+
+    def snapshot(self) -> Snapshot:
+        """The clients of now, at most a second old."""
+        snapshot = self._snapshot
+        if snapshot is not None and (time.monotonic() - self._looked < _LOOK_AGAIN or self._lock.locked()):
+            return snapshot  # a slow store makes one thread wait for the next snapshot, not all of them (F8)
+        with self._lock:
+            version = self._version()
+            if self._snapshot is None or self._snapshot.version != version:
+                self._snapshot = Snapshot(version, {**self._stored(), **self._fixed})
+            self._looked = time.monotonic()
+            return self._snapshot
+
+    def add(self, client_id: str, table: Record) -> Client:
+        """Stores a new client after reading it as a running worker would. Raises IdpError when the id is taken or the table is wrong."""
+        client = self._read(client_id, table)
+        if client_id in self._fixed or not self._store.put_new("client", client_id, table, expires=None):
+            message = f"There is a client {client_id} already. To replace it, remove it first: idp clients remove {client_id}"
+            raise IdpError("clients.exists", message)
+        self._moved()
+        return client
+
+    def remove(self, client_id: str) -> None:
+        """Raises IdpError when there is none, or when it stands in the file."""
+        if client_id in self._fixed:
+            raise IdpError("clients.in_file", f"The client {client_id} stands in idp.toml: take it out there.")
+        if not self._store.delete("client", client_id):
+            raise IdpError("clients.unknown", f"There is no client {client_id}.", status=404)
+        self._moved()
+
+    def _moved(self) -> None:
+        self._store.bump("setting", "clients.version", 1, expires=2**40)
+        self._looked = float("-inf")
+
+    def _version(self) -> int:
+        stored = self._store.get("setting", "clients.version")
+        return int(stored.record["count"]) if stored else 0
+
+    def _stored(self) -> dict[str, Client]:
+        clients = {}
+        for stored in self._store.list("client"):
+            try:
+                clients[stored.key] = self._read(stored.key, stored.record)
+            except IdpError as error:  # one client that a newer version wrote must not stop the others
+                self._audit.record("clients.unreadable", client=stored.key, cause=error.cause, detail=error.message)
+        return clients

@@ -1,0 +1,51 @@
+"""Notice: how one client is told that a session has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from idp.sso.answer import SharedCookie
+
+
+@dataclass(frozen=True)
+class BackChannel:
+    """Our server posts a form to the client's server: no browser involved, its answer proves the logout.
+    A cookie that the client shared with us is cleared beside."""
+
+    url: str
+    fields: Mapping[str, str] = field(repr=False)
+    cookie: SharedCookie | None = None
+
+
+@dataclass(frozen=True)
+class FrontChannel:
+    """The browser is sent there, top level, and comes back with an answer that names `reply_to`."""
+
+    url: str
+    reply_to: str
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame in our logout page: the client is asked, nothing proves that it heard (third-party cookies)."""
+
+    url: str
+
+
+@dataclass(frozen=True)
+class ClearCookie:
+    """The shared cookie goes with our own answer."""
+
+    cookie: SharedCookie
+
+
+Notice = BackChannel | FrontChannel | Frame | ClearCookie
+
+
+class Messenger(Protocol):
+    """Carries back-channel notices; `web/outbound.py` does it over HTTP."""
+
+    def deliver(self, notices: Sequence[BackChannel]) -> list[bool]:
+        """Posts them all at once, each with a short deadline; for each, whether the client's server said yes."""
