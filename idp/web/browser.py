@@ -1,0 +1,117 @@
+"""The browser's cookies: its own secret, to which pending requests and forms are bound; its session; and the ping cookie.
+
+With an https issuer all carry the `__Host-` prefix, Secure, HttpOnly and SameSite=Lax (S71). The ping cookie alone goes
+across sites (SameSite=None); it is good for one question, "is she signed in?", and is set only where a client may ask it.
+What began with a cross-site POST, which comes without these cookies, has one of its own for a while: to set the browser's secret
+anew would cut off the sign-in page that another tab may have open.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from flask import Request, Response, g, request
+
+from idp.secret import Secret, new_secret
+from idp.sso.session import Session, SessionCookies, Sessions
+
+_BROWSER_LIFE = 86400  # from the last use on
+_KEPT_LIFE = 3600
+
+
+class Browser:
+    """The cookies of the request under way."""
+
+    def __init__(self, sessions: Sessions, *, secure: bool) -> None:
+        self._sessions = sessions
+        self._secure = secure
+        prefix = "__Host-" if secure else ""
+        self._browser_name = f"{prefix}idp_browser"
+        self._session_name = f"{prefix}idp_session"
+        self._kept_name = f"{prefix}idp_kept"
+        self._ping_name = "__Host-idp_ping"  # SameSite=None needs Secure; browsers allow that on loopback even with plain http
+
+    def secret(self) -> str:
+        """The browser's own secret. It is set again with every response that rests on it, so that it outlives what waits for it."""
+        if "browser_secret" not in g:
+            sent = _one_cookie(request, self._browser_name)
+            g.browser_secret = sent if 40 <= len(sent) <= 64 else new_secret()
+        return str(g.browser_secret)
+
+    def keep(self, what: str, secret: str) -> None:
+        """Sets the cookie of a held request, by its id, or of the logout under way, with the response."""
+        g.kept = (what, secret)
+
+    def kept(self, what: str) -> str:
+        """The secret of that request or logout; empty when it is not this browser's."""
+        return _one_cookie(request, self._kept_name + what)
+
+    def forget(self, what: str) -> None:
+        """Clears the cookie of what is over, with the response."""
+        if self.kept(what):
+            g.kept = (what, "")
+
+    def session(self) -> Session | None:
+        """The live session of this browser; asked of the store once in a request."""
+        if "session" not in g:
+            cookie = _one_cookie(request, self._session_name)
+            g.session = self._sessions.current(Secret(cookie)) if cookie else None
+        session: Session | None = g.session
+        return session
+
+    def pinged_session(self) -> Session | None:
+        """The live session by the ping cookie, or by the session cookie where the asking page is of our own site."""
+        cookie = _one_cookie(request, self._ping_name)
+        return (self._sessions.pinged(Secret(cookie)) if cookie else None) or self.session()
+
+    def form_token(self, form: str) -> str:
+        """What a form of ours carries so that no other site can send it (S120): a MAC of its name under the browser's secret."""
+        return hmac.new(self.secret().encode(), f"form:{form}".encode(), hashlib.sha256).hexdigest()
+
+    def is_own_form(self, form: str) -> bool:
+        """Whether the posted form came from our page in this browser. (Origin is no help: with our Referrer-Policy it is `null`.)"""
+        if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+            return False
+        sent = request.form.get("form_token", "")
+        return hmac.compare_digest(sent.encode(), self.form_token(form).encode())
+
+    def signed_in(self, session: Session, cookies: SessionCookies, *, ping: bool) -> None:
+        """Sets the session cookie, and the ping cookie where some client may ask across sites, with the response."""
+        g.session = session
+        g.clear_session = False
+        g.set_session = cookies.session
+        if ping:
+            g.set_ping = cookies.ping
+
+    def signed_out(self) -> None:
+        """Clears the session's cookies with the response."""
+        g.session = None
+        g.clear_session = True
+        g.set_session = g.set_ping = None
+
+    def apply(self, response: Response) -> None:
+        """Puts what was decided during the request into the response."""
+        if "browser_secret" in g:
+            self._set(response, self._browser_name, str(g.browser_secret), life=_BROWSER_LIFE)
+        if "kept" in g:
+            what, secret = g.kept
+            self._set(response, self._kept_name + what, secret, life=_KEPT_LIFE if secret else 0)
+        if g.get("set_session"):
+            self._set(response, self._session_name, g.set_session.reveal())
+        if g.get("set_ping"):
+            response.set_cookie(self._ping_name, g.set_ping.reveal(), path="/", secure=True, httponly=True, samesite="None")
+        if g.get("clear_session"):
+            if self._session_name in request.cookies:  # a cross-site POST brings none, and what is there may be another session's
+                response.delete_cookie(self._session_name, path="/", secure=self._secure, httponly=True, samesite="Lax")
+            if self._ping_name in request.cookies:
+                response.delete_cookie(self._ping_name, path="/", secure=True, httponly=True, samesite="None")
+
+    def _set(self, response: Response, name: str, value: str, *, life: int | None = None) -> None:
+        response.set_cookie(name, value, max_age=life, path="/", secure=self._secure, httponly=True, samesite="Lax")
+
+
+def _one_cookie(sent: Request, name: str) -> str:
+    """The cookie's value; empty when it was sent twice, which only a tossed cookie can bring about (S77)."""
+    values = sent.cookies.getlist(name)
+    return str(values[0]) if len(values) == 1 else ""

@@ -1,0 +1,132 @@
+"""Gateway: what protocol views and our own pages use to enter the one sequence and to send its answer. A view reads, calls, sends."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from flask import Response, redirect, request
+
+from idp.audit import Audit
+from idp.secret import new_secret
+from idp.sso.answer import Answer, FormPost, Login, Page, Redirect, Resume, Script, SharedCookie
+from idp.sso.client import Clients
+from idp.sso.logout import Beginning, Logout, Run
+from idp.sso.protocol import SignOnRequest
+from idp.sso.session import Session
+from idp.sso.signon import SignOn
+from idp.web.address import Proxies
+from idp.web.browser import Browser
+from idp.web.page import render
+from idp.web.script import render_script
+from idp.web.settings import ServerSettings
+
+LOGOUT = "_logout"
+"""What the cookie of the logout under way is kept for; a browser has one at a time."""
+
+
+class Gateway:
+    """One for the whole application; every method concerns the HTTP request under way."""
+
+    def __init__(
+        self,
+        server: ServerSettings,
+        *,
+        browser: Browser,
+        signon: SignOn,
+        logout: Logout,
+        clients: Clients,
+        audit: Audit,
+    ) -> None:
+        self.server = server
+        self.browser = browser
+        self.signon = signon
+        self.logout = logout
+        self.clients = clients
+        self.audit = audit
+        self._proxies = Proxies(server.trusted_proxies)
+
+    @property
+    def url(self) -> str:
+        """Our public URL, without a slash at the end."""
+        return self.server.url
+
+    def session(self) -> Session | None:
+        """The session of this browser."""
+        return self.browser.session()
+
+    def address(self) -> str:
+        """The network address of this browser."""
+        return self._proxies.client_address(request.remote_addr or "", request.headers.get("X-Forwarded-For", ""))
+
+    def start(self, asked: SignOnRequest) -> Response:
+        """Enters the sequence. A cross-site POST comes without our Lax cookies: it goes round by a GET before the session is read."""
+        if request.method == "POST":
+            secret = new_secret()
+            held = self.signon.hold(asked, secret)
+            self.browser.keep(held.request_id, secret)
+            return self.send(held)
+        return self.send(self.signon.start(asked, self.browser.secret(), self.session()))
+
+    def end(self, session_id: str, *, reason: str, beginning: Beginning | None = None) -> Response:
+        """Ends a session and takes the browser through what follows. When it had ended already, only the beginner is answered."""
+        run = self.logout.end(session_id, reason=reason, beginning=beginning)
+        session = self.session()
+        if session is None or session.id == session_id:
+            self.browser.signed_out()
+        if run is None:
+            run = Run(id="", rows=(), beginning=beginning)
+            return self.send(self.logout.answer(run) or Redirect(f"{self.url}/logout"))
+        return self.go_through(run)
+
+    def go_through(self, run: Run) -> Response:
+        """Takes this browser, and no other, to what is left of a logout; cookies that clients share with us are cleared on the way."""
+        secret = new_secret()
+        self.logout.bind(run, secret)
+        self.browser.keep(LOGOUT, secret)
+        return self.send(Redirect(self.run_url(run), cookies=run.cookies))
+
+    def run_url(self, run: Run) -> str:
+        """Where a logout under way goes on."""
+        return f"{self.url}/logout/{run.id}"
+
+    def send(self, answer: Answer) -> Response:
+        """The answer as an HTTP response."""
+        response = self._response(answer)
+        for cookie in answer.cookies:
+            _set_shared(response, cookie, secure=self.server.secure)
+        return response
+
+    def _response(self, answer: Answer) -> Response:
+        match answer:
+            case Redirect(url):
+                return see(url)
+            case Login(request_id):
+                return see(f"{self.url}/login?{urlencode({'request': request_id})}")
+            case Resume(request_id):
+                return see(f"{self.url}/signon/{request_id}")
+            case FormPost(url, fields):
+                assert url.startswith(("https://", "http://"))  # V41: every protocol has checked it long before
+                return render("post.html", url=url, fields=fields)
+            case Script(callback, value):
+                return render_script(callback, value)
+            case Page(template, values, status):
+                return render(template, status=status, **values)
+
+
+def see(url: str) -> Response:
+    """303 after a POST, so that no credentials are posted on (S6)."""
+    return redirect(url, code=303 if request.method == "POST" else 302, Response=Response)  # type: ignore[return-value]
+
+
+def _set_shared(response: Response, cookie: SharedCookie, *, secure: bool) -> None:
+    response.set_cookie(
+        cookie.name,
+        cookie.value,
+        max_age=(cookie.life or None) if cookie.value else 0,
+        expires=None if cookie.value else 0,
+        domain=cookie.domain,
+        path="/",
+        secure=secure,
+        httponly=cookie.http_only,
+        samesite="Lax",
+    )
