@@ -1,0 +1,168 @@
+"""A service provider: where answers go, whose signatures count, what it asks for. `metadata` reads one, `settings` can hold one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from idp.errors import BadRequest, IdpError
+from idp.protocols.saml.algorithm import PublicKey, decode_base64, key_is_strong
+from idp.protocols.saml.document import POST, REDIRECT
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_T = TypeVar("_T")
+
+
+class MetadataProblem(IdpError):
+    """The metadata of a service provider cannot be used; the sentence says what is wrong with it."""
+
+    def __init__(self, cause: str, message: str, *, expected: str = "", received: str = "") -> None:
+        super().__init__(f"saml.metadata_{cause}", message, expected=expected, received=received)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One address of a service provider, with the binding it speaks there."""
+
+    binding: str
+    location: str
+    response_location: str = ""
+    index: int | None = None
+    is_default: bool | None = None
+
+    @property
+    def answer_location(self) -> str:
+        """Where responses go (Metadata section 2.2.2)."""
+        return self.response_location or self.location
+
+
+@dataclass(frozen=True)
+class EncryptionKey:
+    """A key that assertions may be encrypted for, and the content algorithms that go with it; none listed means any (IIP-MD10)."""
+
+    public: rsa.RSAPublicKey
+    methods: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RequestedAttribute:
+    """An attribute that the service provider would like to get."""
+
+    name: str
+    name_format: str = ""
+    friendly_name: str = ""
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class ServiceProvider:
+    """What we know of a service provider; times in seconds since 1970. `warnings` are sentences for whoever connects it."""
+
+    entity_id: str
+    acs: tuple[Endpoint, ...]
+    slo: tuple[Endpoint, ...] = ()
+    signing_keys: tuple[PublicKey, ...] = ()
+    encryption_keys: tuple[EncryptionKey, ...] = ()
+    authn_requests_signed: bool = False
+    want_assertions_signed: bool = False
+    name_id_formats: tuple[str, ...] = ()
+    requested: tuple[RequestedAttribute, ...] = ()
+    valid_until: int | None = None
+    display_name: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def default_acs(self) -> Endpoint:
+        """Marked as default, else the first that is not marked as none, else the first (Metadata section 2.2.3)."""
+        return (
+            _first(self.acs, lambda each: each.is_default is True) or _first(self.acs, lambda each: each.is_default is None) or self.acs[0]
+        )
+
+    def acs_at(self, location: str) -> Endpoint | None:
+        """The endpoint of exactly this address (S52)."""
+        return _first(self.acs, lambda each: each.location == location)
+
+    def acs_of(self, index: int) -> Endpoint | None:
+        """The endpoint of this index."""
+        return _first(self.acs, lambda each: each.index == index)
+
+    def slo_by(self, binding: str) -> Endpoint | None:
+        """Where to send logout messages by this binding."""
+        return _first(self.slo, lambda each: each.binding == binding)
+
+
+def make_provider(entity_id: str, *, acs: Iterable[str], slo: str, certificates: Iterable[str]) -> ServiceProvider:
+    """A service provider that has no metadata, from the things that matter. Raises MetadataProblem."""
+    endpoints = tuple(Endpoint(POST, location, index=index, is_default=index == 0 or None) for index, location in enumerate(acs))
+    if not entity_id or not endpoints:
+        raise MetadataProblem(
+            "incomplete",
+            "A service provider without metadata needs its entity ID and an address for answers.",
+            expected="entity_id and acs",
+        )
+    logout = (Endpoint(REDIRECT, slo),) if slo else ()
+    for endpoint in (*endpoints, *logout):
+        check_address(endpoint.location)
+    keys = [certificate_key(text) for text in certificates]
+    signing, weak = strong_keys(keys)
+    return ServiceProvider(
+        entity_id,
+        endpoints,
+        logout,
+        signing_keys=signing,
+        encryption_keys=tuple(EncryptionKey(key) for key in signing if isinstance(key, rsa.RSAPublicKey)),
+        warnings=(*address_warnings(endpoints), *weak),
+    )
+
+
+def strong_keys(keys: Iterable[PublicKey]) -> tuple[tuple[PublicKey, ...], list[str]]:
+    """The keys that are long enough (SDP-MD06), and a sentence for each that is not: what it signed will be refused."""
+    every = list(keys)
+    weak = [f"A signing key of {key.key_size} bits is too short and is not used." for key in every if not key_is_strong(key)]
+    return tuple(key for key in every if key_is_strong(key)), weak
+
+
+def certificate_key(pem_or_base64: str) -> PublicKey:
+    """The public key of a certificate: in PEM, or its base64 alone. Its dates and issuer say nothing (IIP-MD12). Raises MetadataProblem."""
+    text = "".join(line for line in pem_or_base64.splitlines() if "-----" not in line)
+    try:
+        key = x509.load_der_x509_certificate(decode_base64(text)).public_key()
+    except (BadRequest, ValueError, UnsupportedAlgorithm):
+        raise MetadataProblem("certificate", "A certificate cannot be read.", expected="an X.509 certificate in PEM or base64") from None
+    if not isinstance(key, (rsa.RSAPublicKey, ec.EllipticCurvePublicKey)):
+        raise MetadataProblem("certificate", "A certificate holds neither an RSA nor an elliptic curve key.", received=type(key).__name__)
+    return key
+
+
+def check_address(location: str) -> None:
+    """Raises MetadataProblem for what is no web address: `javascript:` would run in our page (S3, V18)."""
+    try:
+        parts = urlsplit(location)
+        good = parts.scheme in ("https", "http") and bool(parts.hostname) and parts.username is None
+    except ValueError:
+        good = False
+    if not good:
+        raise MetadataProblem("address", "An address in the metadata is not a web address.", expected="https://...", received=location)
+
+
+def address_warnings(endpoints: Iterable[Endpoint]) -> list[str]:
+    """A sentence for each address that a member's assertion would reach in clear."""
+    return [
+        f"{each.location} is not https: anybody on the way can read what is sent there." for each in endpoints if _is_plain(each.location)
+    ]
+
+
+def _is_plain(location: str) -> bool:
+    parts = urlsplit(location)
+    host = parts.hostname or ""
+    return parts.scheme == "http" and host not in _LOOPBACK and not host.endswith(".localhost")
+
+
+def _first(items: Iterable[_T], wanted: Callable[[_T], bool]) -> _T | None:
+    return next((each for each in items if wanted(each)), None)

@@ -1,0 +1,215 @@
+"""SAML as one of the ways to ask and to answer: AuthnRequest -> SignOnRequest, session -> signed Response."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from idp.audit import Audit
+from idp.clock import Now
+from idp.errors import BadRequest, Refusal
+from idp.keys import KeyRing
+from idp.protocols.saml.assertion import Statement
+from idp.protocols.saml.descriptor import Descriptor
+from idp.protocols.saml.entity import ServiceProvider
+from idp.protocols.saml.gate import Envelope, Gate
+from idp.protocols.saml.logout import SamlLogout
+from idp.protocols.saml.message import Protection, Status, Writer, post_value
+from idp.protocols.saml.metadata import read_metadata
+from idp.protocols.saml.name_id import NameIds, Pairwise
+from idp.protocols.saml.provider import Known, Providers, naming
+from idp.protocols.saml.request import Asked, choose_acs, context, find_objection, is_true, name_id_format, relay_state_to_return
+from idp.protocols.saml.settings import SamlServerSettings
+from idp.secret import new_id
+from idp.sso.answer import Answer, FormPost
+from idp.sso.client import Clients
+from idp.sso.notice import Notice
+from idp.sso.protocol import Grant, SignOnRequest
+from idp.sso.session import PASSWORD, Participant, Session, Sessions
+from idp.store import Store
+
+_STATUSES: Mapping[str, tuple[str, str]] = {
+    "signon.login_required": ("Responder", "NoPassive"),
+    "signon.cancelled": ("Responder", "AuthnFailed"),
+    "saml.authn_context": ("Responder", "NoAuthnContext"),
+    "saml.binding": ("Requester", "UnsupportedBinding"),
+    "saml.name_id_policy": ("Requester", "InvalidNameIDPolicy"),
+    "saml.name_id_missing": ("Responder", "InvalidNameIDPolicy"),
+    "saml.name_qualifier": ("Requester", "InvalidNameIDPolicy"),
+    "saml.relay_state_too_long": ("Requester", "RequestUnsupported"),
+    "saml.subject": ("Requester", "RequestUnsupported"),
+}
+"""Cause -> status codes (Core section 3.2.2.2); any other refusal is Responder, RequestDenied."""
+
+
+class SamlProtocol:
+    """The identity provider's side of Web Browser SSO; `logout` has the Single Logout side."""
+
+    name = "saml"
+
+    def __init__(
+        self,
+        settings: SamlServerSettings,
+        *,
+        url: str,
+        clients: Clients,
+        sessions: Sessions,
+        keys: KeyRing,
+        pairwise: Pairwise,
+        store: Store,
+        audit: Audit,
+        now: Now,
+        new_id: Callable[[], str] = new_id,
+    ) -> None:
+        self.sso_url = f"{url}/saml/sso"
+        self._descriptor = Descriptor(url, settings, keys=keys, now=now, new_id=new_id)
+        self.entity_id = self._descriptor.entity_id
+        self._settings = settings
+        self._providers = Providers(clients, audit=audit, now=now)
+        self._keys = keys
+        self._now = now
+        self._gate = Gate(store, now=now, window=settings.message_window)
+        self._writer = Writer(self.entity_id, now=now, new_id=new_id)
+        self._name_ids = NameIds(self.entity_id, pairwise=pairwise, new_id=new_id)
+        self.logout = SamlLogout(
+            url, gate=self._gate, writer=self._writer, providers=self._providers, sessions=sessions, keys=keys, new_id=new_id
+        )
+
+    def metadata(self) -> bytes:
+        """Our own metadata, signed."""
+        return self._descriptor.document()
+
+    def read_provider(self, metadata: str) -> ServiceProvider:
+        """The service provider in a metadata document, as `SamlSettings.metadata_xml` would hold it. Raises MetadataProblem."""
+        return read_metadata(metadata.encode())
+
+    def read(self, envelope: Envelope) -> Asked:
+        """What a service provider asks. Raises BadRequest while no return address is known to be good."""
+        opened = self._gate.open(envelope, "AuthnRequest")
+        known = self._providers.by_entity(opened.issuer)
+        with naming(known):
+            admitted = self._gate.admit(opened, known.provider, location=self.sso_url, must_be_signed=known.must_sign_requests)
+            acs = choose_acs(admitted.message, known.provider)
+        message = admitted.message
+        request = self._sign_on_request(
+            known,
+            acs.location,
+            request_id=message.id,
+            relay_state=relay_state_to_return(admitted.relay_state),
+            name_id_format=name_id_format(message),
+            context=context(message) or PASSWORD,
+            passive=is_true(message.is_passive),
+            fresh=is_true(message.force_authn),
+        )
+        return Asked(request, find_objection(admitted) or self._format_objection(request, known))
+
+    def start(self, entity_id: str, relay_state: str) -> SignOnRequest:
+        """A sign-on that the member starts here, where the client allows it (S62). Raises BadRequest."""
+        known = self._providers.by_entity(entity_id)
+        if not known.settings.idp_initiated:
+            raise BadRequest(
+                "saml.idp_initiated_off",
+                "This application has to be opened at its own address.",
+                expected="idp_initiated = true for the application",
+                client_id=known.client.id,
+            )
+        return self._sign_on_request(
+            known, known.provider.default_acs.location, relay_state=relay_state_to_return(relay_state) or known.settings.relay_state
+        )
+
+    def respond(self, request: SignOnRequest, grant: Grant) -> tuple[Answer, Mapping[str, Any]]:
+        """The signed Response, and what a LogoutRequest will need. Raises Refusal when the member lacks the identifier."""
+        known = self._known(request)
+        state = request.state
+        name_id = self._name_ids.make(state["name_id_format"], known, grant.subject)
+        issued = self._now()
+        statement = Statement(
+            issuer=self.entity_id,
+            audience=known.provider.entity_id,
+            recipient=state["acs"],
+            in_response_to=state["request_id"],
+            issued=issued,
+            not_before=issued - self._settings.not_before_margin,
+            not_on_or_after=issued + self._settings.assertion_life,
+            auth_time=grant.session.auth_time,
+            session_index=grant.session.id,
+            session_ends=grant.session.ends,
+            context=state["context"],
+            name_id=name_id,
+            attributes=grant.attributes,
+            attribute_format=known.settings.attribute_format,
+        )
+        root = self._writer.response(statement, _protection(known), self._keys.current)
+        return _post(state, root), self.logout.participant_state(name_id, grant.session)
+
+    def refuse(self, request: SignOnRequest, refusal: Refusal, reference: str) -> Answer:
+        """A signed Response that says no, with our reference in its StatusMessage (IIP-IDP05)."""
+        code, second = _STATUSES.get(refusal.cause, ("Responder", "RequestDenied"))
+        status = Status(code, second, f"{refusal.message} [{refusal.cause}, reference {reference}]")
+        root = self._writer.refusal(
+            status, recipient=request.state["acs"], in_response_to=request.state["request_id"], key=self._keys.current
+        )
+        return _post(request.state, root)
+
+    def logout_notice(self, participant: Participant, session: Session) -> Notice | None:  # noqa: ARG002  SessionIndex is in the state
+        """A LogoutRequest by HTTP-Redirect; None when the application takes none."""
+        return self.logout.notice(participant)
+
+    def logout_answer(self, state: Mapping[str, Any], *, complete: bool) -> Answer:
+        """The LogoutResponse to the application that began the logout."""
+        return self.logout.answer(state, complete=complete)
+
+    def _sign_on_request(
+        self,
+        known: Known,
+        acs: str,
+        *,
+        request_id: str = "",
+        relay_state: str = "",
+        name_id_format: str = "",
+        context: str = PASSWORD,
+        passive: bool = False,
+        fresh: bool = False,
+    ) -> SignOnRequest:
+        state = {
+            "acs": acs,
+            "request_id": request_id,
+            "relay_state": relay_state,
+            "name_id_format": name_id_format,
+            "context": context,
+        }
+        return SignOnRequest(self.name, known.client.id, state, passive=passive, fresh=fresh)
+
+    def _format_objection(self, request: SignOnRequest, known: Known) -> Refusal | None:
+        try:
+            self._name_ids.format(request.state["name_id_format"], known)
+        except Refusal as refusal:
+            return refusal
+        return None
+
+    def _known(self, request: SignOnRequest) -> Known:
+        """The client as it is now: its return address may have been withdrawn while the member signed in."""
+        known = self._providers.by_client(request.client_id)
+        if known is None or known.provider.acs_at(request.state["acs"]) is None:
+            raise BadRequest(
+                "saml.acs_withdrawn",
+                "The application's settings were changed meanwhile. Please start again there.",
+                client_id=request.client_id,
+            )
+        return known
+
+
+def _protection(known: Known) -> Protection:
+    sign = known.settings.sign
+    return Protection(
+        sign_assertion=sign != "response" or known.provider.want_assertions_signed,
+        sign_response=sign != "assertion",
+        encrypt_for=known.provider.encryption_keys if known.settings.encrypt else None,
+    )
+
+
+def _post(state: Mapping[str, Any], root: Any) -> FormPost:
+    fields = {"SAMLResponse": post_value(root)}
+    if state["relay_state"]:
+        fields["RelayState"] = state["relay_state"]
+    return FormPost(state["acs"], fields)

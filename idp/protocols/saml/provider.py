@@ -1,0 +1,146 @@
+"""The service providers among the clients, found by entity ID or by client id."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from idp.audit import Audit
+from idp.clock import Now
+from idp.errors import BadRequest
+from idp.protocols.saml.entity import MetadataProblem, ServiceProvider
+from idp.protocols.saml.moment import write_time
+from idp.protocols.saml.settings import SamlSettings
+from idp.sso.client import Client, Clients, Snapshot
+
+_LOOK_AGAIN = 2.0  # seconds between two looks at the metadata files
+
+Stamp = tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Known:
+    """A client with what its metadata say. `stamp` tells whether their file has changed since."""
+
+    client: Client
+    provider: ServiceProvider
+    stamp: Stamp = None
+
+    @property
+    def settings(self) -> SamlSettings:
+        return _settings(self.client)
+
+    @property
+    def must_sign_requests(self) -> bool:
+        """Our setting if there is one, else AuthnRequestsSigned (SDP-IDP04)."""
+        wanted = self.settings.require_signed_requests
+        return self.provider.authn_requests_signed if wanted is None else wanted
+
+
+@dataclass(frozen=True)
+class _Table:
+    """What was derived from one snapshot of the clients and one state of the files."""
+
+    snapshot: Snapshot
+    stamps: Mapping[str, Stamp]
+    by_client: Mapping[str, Known] = field(default_factory=dict)
+    by_entity: Mapping[str, Known] = field(default_factory=dict)
+
+
+class Providers:
+    """Reads metadata once, and again when the client or its file has changed; unreadable news leave the last good copy in force."""
+
+    def __init__(self, clients: Clients, *, audit: Audit, now: Now) -> None:
+        self._clients = clients
+        self._audit = audit
+        self._now = now
+        self._lock = threading.Lock()
+        self._current: _Table | None = None
+        self._looked = 0.0
+
+    def by_entity(self, entity_id: str) -> Known:
+        """Raises BadRequest when no client has that entity ID, or its metadata must not be used any more."""
+        known = self._table().by_entity.get(entity_id)
+        if known is None:
+            raise BadRequest(
+                "saml.provider_unknown",
+                "The application that sent you here is not registered with this sign-in service.",
+                expected="the entity ID of a registered application",
+                received=entity_id,
+            )
+        self._check_validity(known)
+        return known
+
+    def by_client(self, client_id: str) -> Known | None:
+        return self._table().by_client.get(client_id)
+
+    def _check_validity(self, known: Known) -> None:
+        ends = known.provider.valid_until
+        if known.settings.expired_metadata == "refuse" and ends is not None and ends <= self._now():
+            raise BadRequest(
+                "saml.metadata_expired",
+                "What we know about the application is out of date. Its operators have to send new metadata.",
+                expected=f"validUntil after {write_time(self._now())}",
+                received=write_time(ends),
+                client_id=known.client.id,
+            )
+
+    def _table(self) -> _Table:
+        snapshot, current = self._clients.snapshot(), self._current
+        if current is not None and current.snapshot is snapshot and time.monotonic() - self._looked < _LOOK_AGAIN:
+            return current
+        with self._lock:
+            stamps = {client.id: _stamp(client) for client in snapshot.of("saml")}
+            if self._current is None or self._current.snapshot is not snapshot or self._current.stamps != stamps:
+                self._current = self._derive(snapshot, stamps, self._current)
+            self._looked = time.monotonic()
+            return self._current
+
+    def _derive(self, snapshot: Snapshot, stamps: Mapping[str, Stamp], previous: _Table | None) -> _Table:
+        """Clients of the file come first: one of the database cannot take the entity ID of another and so its members' answers."""
+        by_client: dict[str, Known] = {}
+        by_entity: dict[str, Known] = {}
+        for client in sorted(snapshot.of("saml"), key=lambda each: (each.source != "file", each.id)):
+            known = self._read(client, stamps[client.id], previous.by_client.get(client.id) if previous else None)
+            if known is None:
+                continue
+            by_client[client.id] = known
+            if by_entity.setdefault(known.provider.entity_id, known) is not known:
+                self._audit.record("saml.entity_twice", client=client.id, received=known.provider.entity_id)
+        return _Table(snapshot, stamps, by_client, by_entity)
+
+    def _read(self, client: Client, stamp: Stamp, previous: Known | None) -> Known | None:
+        if previous is not None and previous.client.settings == client.settings and previous.stamp == stamp:
+            return Known(client, previous.provider, stamp)
+        try:
+            return Known(client, _settings(client).provider(), stamp)
+        except MetadataProblem as error:
+            self._audit.record("saml.metadata_unreadable", client=client.id, cause=error.cause, detail=error.message)
+            return Known(client, previous.provider, stamp) if previous else None
+
+
+@contextmanager
+def naming(known: Known) -> Iterator[None]:
+    """Puts the client's id into what the gate refuses, for the audit log."""
+    try:
+        yield
+    except BadRequest as error:
+        error.client_id = known.client.id
+        raise
+
+
+def _settings(client: Client) -> SamlSettings:
+    settings: SamlSettings = client.settings
+    return settings
+
+
+def _stamp(client: Client) -> Stamp:
+    path = _settings(client).metadata
+    try:
+        status = path.stat() if path else None
+    except OSError:
+        return None
+    return (status.st_mtime_ns, status.st_size) if status else None
