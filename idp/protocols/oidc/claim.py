@@ -1,0 +1,130 @@
+"""Claims: what was released of a member, under the names of OpenID Connect Core §5.1, and which of it one request gets.
+
+The association decides what a client may see (`release`). The scopes `profile`, `email` and `phone` then hold back the
+standard claims that a request did not ask for. Whatever else is released was granted to this client by name, so it is
+given under any scope. A plain OAuth request that names none of the standard scopes gets all that is released.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from oic.oic import scope2claims
+from oic.oic.message import SCOPE2CLAIMS
+
+from idp.directory import Attributes
+from idp.errors import Refusal
+from idp.protocols.oidc.error import OAuthRefusal
+from idp.sso.protocol import Grant
+from idp.sso.release import Release
+
+CLAIM_OF: Mapping[str, str] = {
+    "full_name": "name",
+    "first_name": "given_name",
+    "middle_name": "middle_name",
+    "last_name": "family_name",
+    "informal_name": "nickname",
+    "username": "preferred_username",
+    "email": "email",
+    "phone": "phone_number",
+}
+"""Our attribute -> its standard claim, used where the client's release does not rename it."""
+
+CLAIM_SCOPES = ("profile", "email", "address", "phone")
+STANDARD_CLAIMS = frozenset(claim for scope in CLAIM_SCOPES for claim in SCOPE2CLAIMS[scope])
+# fmt: off
+PROTOCOL_CLAIMS = frozenset((
+    "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "auth_time", "nonce", "sid", "acr", "amr", "azp",
+    "at_hash", "c_hash", "s_hash", "cnf", "events", "_claim_names", "_claim_sources",
+))
+# fmt: on
+"""Names that carry the protocol's own meaning: no release can put a member's data under them."""
+
+_ALWAYS_LISTS = {"roles", "committees"}
+_TYPED: Mapping[str, Callable[[str], Any]] = {
+    "email_verified": lambda value: value.lower() == "true",
+    "phone_number_verified": lambda value: value.lower() == "true",
+    "updated_at": lambda value: int(value) if value.isdecimal() and len(value) < 12 else 0,
+    "address": lambda value: {"formatted": value},
+}
+"""Standard claims that are no texts (OpenID Connect Core §5.1)."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """What goes through pyop as its user id: the sign-on under way, and all that was released in it, as claims."""
+
+    grant: Grant
+    claims: Mapping[str, Any]
+
+
+class ReleasedClaims:
+    """What pyop takes for its user database; a Member has everything, so nothing is looked up."""
+
+    def __getitem__(self, member: Member) -> Mapping[str, Any]:
+        return member.claims
+
+
+def claims_of(release: Release, released: Attributes) -> dict[str, Any]:
+    """Everything that was released, as claims."""
+    return {claim: _value(ours, claim, released[theirs]) for ours, theirs, claim in _names(release) if released.get(theirs)}
+
+
+def claims_by_scope(scopes: Sequence[str], claims: Iterable[str]) -> dict[str, None]:
+    """Which of the claims these scopes give, in the form that pyop takes for a request."""
+    if "openid" not in scopes and not set(scopes) & set(CLAIM_SCOPES):
+        return dict.fromkeys(claims)
+    given = scope2claims(scopes)  # type: ignore[no-untyped-call]
+    return {claim: None for claim in claims if claim in given or claim not in STANDARD_CLAIMS}
+
+
+def read_claims_parameter(text: str, release: Release) -> tuple[dict[str, dict[str, None]], str]:
+    """The `claims` parameter (Core §5.5): claims by name for `id_token` and `userinfo`, and the `sub` that it demands, if any.
+
+    Names that the client can never get are left out; `essential` and values change nothing, as §5.5.1 allows. Raises OAuthRefusal.
+    """
+    if not text:
+        return {}, ""
+    try:
+        asked = json.loads(text)
+    except (ValueError, RecursionError):
+        raise _bad_claims() from None
+    if not isinstance(asked, dict):
+        raise _bad_claims()
+    parts = {place: asked.get(place) or {} for place in ("id_token", "userinfo")}
+    if not all(isinstance(part, dict) for part in parts.values()):
+        raise _bad_claims()
+    subjects = {_demanded(part.get("sub")) for part in parts.values()} - {""}
+    if len(subjects) > 1:
+        raise _bad_claims()
+    possible = {claim for _, _, claim in _names(release)}
+    return {place: {name: None for name in part if name in possible} for place, part in parts.items()}, next(iter(subjects), "")
+
+
+def _demanded(sub: object) -> str:
+    """`{"sub": {"value": X}}` demands X (Core §5.5.1)."""
+    value = sub.get("value") if isinstance(sub, dict) else None
+    if value is None:
+        return ""
+    if not isinstance(value, str) or not value.isascii() or len(value) > 255:
+        raise _bad_claims()
+    return value
+
+
+def _bad_claims() -> Refusal:
+    return OAuthRefusal("invalid_request", "claims_malformed", "The claims parameter is not what OpenID Connect Core 5.5 describes.")
+
+
+def _names(release: Release) -> list[tuple[str, str, str]]:
+    """Our name, the client's name, the claim; a renamed attribute keeps the client's name."""
+    named = [(ours, theirs, CLAIM_OF.get(ours, theirs) if ours == theirs else theirs) for ours, theirs in release.names.items()]
+    return [each for each in named if each[2] not in PROTOCOL_CLAIMS]
+
+
+def _value(ours: str, claim: str, values: tuple[str, ...]) -> Any:
+    if claim in STANDARD_CLAIMS:
+        return _TYPED.get(claim, str)(values[0])
+    return list(values) if len(values) > 1 or ours in _ALWAYS_LISTS else values[0]

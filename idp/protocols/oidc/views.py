@@ -1,0 +1,159 @@
+"""The URLs of OpenID Connect and OAuth 2.0. A view reads, calls, sends; machine endpoints answer errors in OAuth's own JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, redirect, request
+
+from idp.errors import IdpError, new_reference
+from idp.protocols.oidc.error import OAuthError, back_channel_code, describe
+from idp.protocols.oidc.gate import settings_of
+from idp.protocols.oidc.logout import read_logout_parameters
+from idp.protocols.oidc.protocol import OidcProtocol
+from idp.sso.answer import Redirect
+from idp.sso.logout import Beginning
+from idp.web.gateway import Gateway
+
+_FORM = "application/x-www-form-urlencoded"
+_LOGOUT_PARAMETERS = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state")
+
+
+def oidc_pages(gateway: Gateway, protocol: OidcProtocol) -> Blueprint:
+    """Everything under /oauth/, and the two documents under /.well-known/."""
+    pages = Blueprint("oidc", __name__)
+    documents = protocol.documents
+
+    @pages.get("/.well-known/openid-configuration")
+    @pages.get("/.well-known/oauth-authorization-server")
+    def discovery() -> Response:
+        return _public(documents.discovery)
+
+    @pages.get("/oauth/jwks")
+    def jwks() -> Response:
+        return _public(documents.jwks())
+
+    @pages.route("/oauth/authorize", methods=["GET", "POST"])
+    def authorize() -> Response:
+        asked, refusal = protocol.read(_sent())
+        return gateway.send(gateway.signon.refuse(asked, refusal)) if refusal else gateway.start(asked)
+
+    @pages.route("/oauth/token", methods=["POST", "OPTIONS"])
+    def token() -> Response:
+        return machine(lambda: protocol.token(_body(), _authorization()))
+
+    @pages.route("/oauth/userinfo", methods=["GET", "POST", "OPTIONS"])
+    def userinfo() -> Response:
+        return machine(lambda: protocol.userinfo(_authorization(), _body()))
+
+    @pages.route("/oauth/revoke", methods=["POST", "OPTIONS"])
+    def revoke() -> Response:
+        return machine(lambda: protocol.revoke(_body(), _authorization()))
+
+    @pages.post("/oauth/introspect")
+    def introspect() -> Response:
+        return machine(lambda: protocol.introspect(_body(), _authorization()))
+
+    @pages.route("/oauth/logout", methods=["GET", "POST"])
+    def logout() -> Response:
+        if request.method == "POST":  # a cross-site POST comes without our Lax cookies: once more, by a GET
+            sent = read_logout_parameters(_sent())
+            return _see(f"{gateway.url}/oauth/logout?{urlencode({name: sent.get(name) for name in _LOGOUT_PARAMETERS if sent.get(name)})}")
+        ending = protocol.read_logout(_sent(), gateway.session())
+        if ending is None:
+            if "id_token_hint" in request.args:
+                gateway.audit.record("logout.unproven", cause="oidc.hint_refused", client=request.args.get("client_id", "")[:128])
+            return gateway.send(Redirect(f"{gateway.url}/logout"))
+        if ending.unregistered:
+            gateway.audit.record(
+                "logout.return_refused",
+                cause="oidc.post_logout_redirect_uri_unknown",
+                client=ending.client.id,
+                expected=" ".join(settings_of(ending.client).post_logout_redirect_uris),
+                received=ending.unregistered[:300],
+            )
+        if not ending.session_id:
+            return gateway.send(protocol.logout_answer(ending.state, complete=True))
+        return gateway.end(ending.session_id, reason="oidc.client", beginning=Beginning("oidc", ending.beginner, ending.state))
+
+    def machine(act: Callable[[], dict[str, Any] | None]) -> Response:
+        """The JSON of what was done, or of why it was not; readable by scripts of public clients' own sites, and by no others."""
+        if request.method == "OPTIONS":
+            response = Response(status=204)
+        else:
+            try:
+                response = _json(act())
+            except IdpError as error:
+                response = refused(error)
+        return _readable(response) if protocol.allows_origin(request.headers.get("Origin", "")) else response
+
+    def refused(error: IdpError) -> Response:
+        reference = new_reference()
+        gateway.audit.record(
+            "request.refused",
+            cause=error.cause,
+            reference=reference,
+            client=error.client_id,
+            expected=error.expected,
+            received=error.received,
+        )
+        code = back_channel_code(error)
+        response = _json({"error": code, "error_description": describe(error, reference)} if code else None)
+        response.status_code = error.status
+        if isinstance(error, OAuthError) and error.scheme:
+            challenge = f'{error.scheme} realm="{gateway.url}"'
+            response.headers["WWW-Authenticate"] = f'{challenge}, error="{code}"' if code and error.scheme == "Bearer" else challenge
+        if error.retry_after is not None:
+            response.headers["Retry-After"] = str(error.retry_after)
+        return response
+
+    return pages
+
+
+def _sent() -> str:
+    """The parameters as they came: of the query or, posted, of the body alone."""
+    return _body() if request.method == "POST" else request.query_string.decode(errors="replace")
+
+
+def _body() -> str:
+    """The form body; a body of another kind counts as empty (RFC 6749 §4.1.3, Appendix B)."""
+    return request.get_data().decode(errors="replace") if request.mimetype == _FORM else ""
+
+
+def _authorization() -> str:
+    return request.headers.get("Authorization", "")
+
+
+def _see(url: str) -> Response:
+    return redirect(url, code=303, Response=Response)  # type: ignore[return-value]
+
+
+def _public(document: bytes) -> Response:
+    """The same for everybody, so every site may read it and every cache may keep it for a while (S38)."""
+    response = Response(document, mimetype="application/json")
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    response.headers["Cache-Control"] = "public, max-age=300"
+    return response
+
+
+def _json(value: dict[str, Any] | None) -> Response:
+    """Never kept by a cache (RFC 6749 §5.1, S29)."""
+    response = Response(b"" if value is None else json.dumps(value).encode(), mimetype="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Pragma"] = "no-cache"
+    return response
+
+
+def _readable(response: Response) -> Response:
+    """CORS for one origin, without credentials: what these endpoints answer depends on no cookie."""
+    response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
+    response.headers["Access-Control-Allow-Headers"] = "authorization, content-type"
+    response.headers["Access-Control-Allow-Methods"] = "GET, POST"
+    response.headers["Access-Control-Expose-Headers"] = "WWW-Authenticate"
+    response.headers["Access-Control-Max-Age"] = "600"
+    response.headers["Vary"] = "Origin"
+    return response

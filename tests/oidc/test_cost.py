@@ -1,0 +1,77 @@
+"""What a sign-on costs the store, counted: each operation is a round trip to the database (README.md has the same list)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from idp.protocols.oidc import claim
+from idp.store.sqlite import SqliteStore
+
+from .conftest import MakeWorld
+from .wiring import World, make_client
+
+
+class Counted:
+    """A store that writes down what is asked of it."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+        self.asked: list[str] = []
+
+    def __getattr__(self, verb: str) -> Any:
+        method = getattr(self._store, verb)
+
+        def count(kind: str = "", *arguments: Any, **keywords: Any) -> Any:
+            if kind and kind not in ("setting", "client"):  # the clients are looked at once a second, whatever happens
+                self.asked.append(f"{verb} {kind}")
+            return method(*((kind,) if kind else ()), *arguments, **keywords)
+
+        return count
+
+    def since(self) -> list[str]:
+        asked, self.asked = self.asked, []
+        return asked
+
+
+@pytest.fixture
+def counted(make_world: MakeWorld, tmp_path: Path) -> tuple[World, Counted]:
+    store = Counted(SqliteStore(tmp_path / "counted.sqlite", now=lambda: 1_800_000_000))
+    return make_world(make_client(), store=store), store
+
+
+def test_a_repeated_sign_on_reads_four_times_and_writes_its_code(counted: tuple[World, Counted]) -> None:
+    world, store = counted
+    browser = world.signed_in()
+    browser.tokens()
+    store.since()
+    code = browser.code()
+    assert store.since() == ["get session", "get subject", "put code", "get session"]
+    tokens = world.exchange(code).get_json()
+    assert store.since() == ["get code", "put spent", "take code", "get session", "put_new token"]
+    world.userinfo(tokens["access_token"])
+    assert store.since() == ["get token", "get session"]
+
+
+def test_the_documents_and_refused_requests_cost_nothing(counted: tuple[World, Counted]) -> None:
+    world, store = counted
+    for path in ("/.well-known/openid-configuration", "/oauth/jwks", "/oauth/authorize?client_id=x"):
+        world.machine().get(path, base_url=world.url)
+    world.browser().ask(prompt="none login")
+    world.exchange("x", secret="wrong")
+    assert store.since() == []
+
+
+def test_pyop_copies_no_configuration_for_a_request(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyop.provider.copy", None)  # pyop deep-copies its whole configuration where nobody stops it
+    browser = world.signed_in()
+    assert world.userinfo(browser.tokens()["access_token"]).status_code == 200
+
+
+def test_what_a_code_keeps_is_only_what_this_request_may_read(world: World) -> None:
+    world.signed_in().code(scope="openid email")
+    (stored,) = world.store.list("code")
+    assert stored.record["data"]["userinfo"] == {"email": "anne@assoc.example"}
+    assert set(claim.CLAIM_OF.values()) > {"email"}

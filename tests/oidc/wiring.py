@@ -1,0 +1,289 @@
+"""A small association for the tests of OpenID Connect: real parts over a real SQLite store, two members, and a relying party's words."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from html import unescape
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from flask import Flask, Response
+from flask.testing import FlaskClient
+from joserfc import jwt
+from joserfc.jwk import KeySet
+from werkzeug.test import TestResponse
+
+from idp.directory import Subject
+from idp.keys import KeyRing
+from idp.protocols.oidc.protocol import OidcProtocol
+from idp.protocols.oidc.settings import OidcSettings
+from idp.protocols.oidc.views import oidc_pages
+from idp.secret import Secret, digest
+from idp.sso.client import Client, Clients
+from idp.sso.login import LoginDesk, LoginSettings
+from idp.sso.logout import Logout
+from idp.sso.notice import BackChannel
+from idp.sso.protocol import ClientProtocol
+from idp.sso.release import read_release
+from idp.sso.session import Sessions, SessionSettings
+from idp.sso.signon import SignOn
+from idp.sso.subject import FreshnessSettings, Subjects
+from idp.sso.ticket import Tickets
+from idp.store import Store
+from idp.store.sqlite import SqliteStore
+from idp.web.browser import Browser
+from idp.web.gateway import Gateway
+from idp.web.home import home_pages
+from idp.web.login import login_pages
+from idp.web.logout import logout_pages
+from idp.web.page import protect
+from idp.web.refusal import install
+from idp.web.settings import ServerSettings
+
+URL = "https://login.assoc.example"
+CALLBACK = "https://rp.example.org/cb"
+SIGNED_OUT = "https://rp.example.org/bye"
+PASSWORD = "correct horse"
+VERIFIER = "v" * 43
+CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+ANNE = Subject(
+    "0471",
+    "anne",
+    {
+        "imis_id": ("0471",),
+        "username": ("anne",),
+        "email": ("anne@assoc.example",),
+        "full_name": ("Anne Example",),
+        "first_name": ("Anne",),
+        "last_name": ("Example",),
+        "informal_name": ("Annie",),
+        "phone": ("+1 555 0100",),
+        "roles": ("Board",),
+        "committees": ("Ethics", "Finance"),
+        "member_type": ("REG",),
+    },
+)
+BERT = Subject("0472", "bert", {"username": ("bert",), "email": ("bert@assoc.example",)})
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_800_000_000
+
+    def __call__(self) -> int:
+        return self.seconds
+
+
+class Members:
+    """A `Directory` of the members it is given; all have one password."""
+
+    def __init__(self, *subjects: Subject) -> None:
+        self.by_id = {subject.id: subject for subject in subjects}
+
+    def authenticate(self, username: str, password: Secret) -> Subject | None:
+        found = next((subject for subject in self.by_id.values() if subject.username == username), None)
+        return found if password.reveal() == PASSWORD else None
+
+    def find(self, subject_id: str) -> Subject | None:
+        return self.by_id.get(subject_id)
+
+    def check(self) -> str:
+        return "It is a table."
+
+
+class Events:
+    """An `Audit` that remembers."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+
+    def record(self, event: str, **fields: object) -> None:
+        self.lines.append({"event": event, **fields})
+
+    @property
+    def last(self) -> dict[str, Any]:
+        return self.lines[-1]
+
+
+class Letterbox:
+    """A `Messenger` that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.notices: list[BackChannel] = []
+
+    def deliver(self, notices: Sequence[BackChannel]) -> list[bool]:
+        self.notices += notices
+        return [True] * len(notices)
+
+
+def make_client(client_id: str = "rp", *, release: Any = None, secret: str | None = None, **settings: Any) -> Client:
+    """A client whose secret is `<id>-secret`, and which returns to CALLBACK."""
+    read = OidcSettings(**{"redirect_uris": (CALLBACK,), **settings})
+    secrets = () if read.public else (digest(secret or f"{client_id}-secret"),)
+    return Client(client_id, f"The {client_id}", "oidc", read, read_release(release), secrets=secrets)
+
+
+class World:
+    """Everything that runs, and short words for what tests do with it."""
+
+    def __init__(self, folder: Path, clients: Sequence[Client], *, url: str = URL, store: Store | None = None) -> None:
+        self.url = url
+        self.now = Clock()
+        self.audit = Events()
+        self.members = Members(ANNE, BERT)
+        self.letterbox = Letterbox()
+        self.store: Store = store or SqliteStore(folder / "store.sqlite", now=self.now)
+        self.keys = KeyRing(folder / "keys")
+        self.keys.create_if_empty(now=self.now)
+        self.clients = Clients(clients, store=self.store, read=lambda name, table: make_client(name, **table), audit=self.audit)
+        self.sessions = Sessions(self.store, SessionSettings(), now=self.now)
+        self.protocol = OidcProtocol(
+            url,
+            clients=self.clients,
+            keys=self.keys,
+            store=self.store,
+            sessions=self.sessions,
+            codes=Tickets(self.store, self.sessions, kind="code", life=60, now=self.now),
+            now=self.now,
+        )
+        self.app = self._app()
+
+    def _app(self) -> Flask:
+        server = ServerSettings(url=self.url)
+        shared: dict[str, Any] = {"store": self.store, "audit": self.audit, "now": self.now}
+        subjects = Subjects(self.members, self.store, FreshnessSettings(), audit=self.audit, now=self.now)
+        protocols: dict[str, ClientProtocol] = {"oidc": self.protocol}
+        self.logout = Logout(sessions=self.sessions, protocols=protocols, messenger=self.letterbox, **shared)
+        parts: dict[str, Any] = {"sessions": self.sessions, "subjects": subjects, "logout": self.logout}
+        signon = SignOn(clients=self.clients, protocols=protocols, **parts, **shared)
+        browser = Browser(self.sessions, secure=server.secure)
+        gateway = Gateway(server, browser=browser, signon=signon, logout=self.logout, clients=self.clients, audit=self.audit)
+        desk = LoginDesk(LoginSettings(), directory=self.members, **parts, **shared)
+        app = Flask("idp.web", static_url_path="/static")
+        app.jinja_env.globals["server"] = server
+        install(app, self.audit)
+        pages = home_pages(gateway), login_pages(gateway, desk, LoginSettings()), logout_pages(gateway), oidc_pages(gateway, self.protocol)
+        for each in pages:
+            app.register_blueprint(each)
+
+        @app.after_request
+        def finish(response: Response) -> Response:
+            browser.apply(response)
+            return protect(response, secure=server.secure)
+
+        return app
+
+    def browser(self) -> Visitor:
+        return Visitor(self)
+
+    def signed_in(self, username: str = "anne") -> Visitor:
+        """A browser in which that member has signed in."""
+        visitor = Visitor(self)
+        visitor.sign_in("/login", username)
+        return visitor
+
+    def machine(self) -> FlaskClient:
+        """A server that calls; it keeps no cookies."""
+        return self.app.test_client(use_cookies=False)
+
+    def exchange(self, code: str, *, client: str = "rp", secret: str | None = None, **fields: str | None) -> TestResponse:
+        """The token request, with the secret in the header; None leaves a field out."""
+        own = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, "code_verifier": VERIFIER}
+        form = {name: value for name, value in {**own, **fields}.items() if value is not None}
+        return self.machine().post("/oauth/token", base_url=self.url, data=form, auth=(client, secret or f"{client}-secret"))
+
+    def userinfo(self, access_token: str) -> TestResponse:
+        return self.machine().get("/oauth/userinfo", base_url=self.url, headers={"Authorization": f"Bearer {access_token}"})
+
+    def verified(self, token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Header and claims of a JWT of ours, verified by a library that is not ours, with the keys that we publish."""
+        keys = KeySet.import_key_set(self.machine().get("/oauth/jwks", base_url=self.url).get_json())
+        decoded = jwt.decode(token, keys, algorithms=["RS256"])
+        return dict(decoded.header), dict(decoded.claims)
+
+
+class Visitor:
+    """A browser with its cookies."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.http: FlaskClient = world.app.test_client()
+
+    def get(self, path: str, **keywords: Any) -> TestResponse:
+        return self.http.get(path.removeprefix(self.world.url), base_url=self.world.url, **keywords)
+
+    def post(self, path: str, **keywords: Any) -> TestResponse:
+        return self.http.post(path.removeprefix(self.world.url), base_url=self.world.url, **keywords)
+
+    def sign_in(self, page: str, username: str = "anne") -> TestResponse:
+        """Fills in the sign-in page, and follows its first step onward."""
+        shown = self.get(page).text
+        fields = dict(re.findall(r'name="(form_token|request)" value="([^"]*)"', shown))
+        return self.get(self.post("/login", data={**fields, "username": username, "password": PASSWORD}).location)
+
+    def ask(self, **changes: str | None) -> TestResponse:
+        """An authorization request of `rp`; None leaves a parameter out."""
+        return self.get(f"/oauth/authorize?{urlencode(asked(**changes))}")
+
+    def code(self, **changes: str | None) -> str:
+        response = self.ask(**changes)
+        told = answer(response)
+        assert "code" in told, (response.status_code, told or response.text)
+        return told["code"]
+
+    def tokens(self, *, client: str = "rp", **changes: str | None) -> dict[str, Any]:
+        response = self.world.exchange(self.code(client_id=client, **changes), client=client)
+        assert response.status_code == 200, response.text
+        tokens: dict[str, Any] = response.get_json()
+        return tokens
+
+    def session_id(self) -> str:
+        secure = self.world.url.startswith("https:")
+        host = urlsplit(self.world.url).hostname or ""
+        found = self.http.get_cookie("__Host-idp_session" if secure else "idp_session", domain=host)
+        return found.value.partition(".")[0] if found else ""
+
+
+def asked(**changes: str | None) -> dict[str, str]:
+    own = {
+        "response_type": "code",
+        "client_id": "rp",
+        "redirect_uri": CALLBACK,
+        "scope": "openid profile email",
+        "state": "a state",
+        "nonce": "a nonce",
+        "code_challenge": CHALLENGE,
+        "code_challenge_method": "S256",
+    }
+    return {name: value for name, value in {**own, **changes}.items() if value is not None}
+
+
+def answer(response: TestResponse) -> dict[str, str]:
+    """What the redirect tells the client."""
+    return {name: values[0] for name, values in parse_qs(urlsplit(response.location or "").query).items()}
+
+
+def posted(response: TestResponse) -> tuple[str, dict[str, str]]:
+    """Where the page's form goes, and its fields."""
+    assert response.status_code == 200, response.text
+    action = re.search(r'<form method="post" action="([^"]*)"', response.text)
+    assert action, response.text
+    fields = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', response.text)
+    return unescape(action[1]), {unescape(name): unescape(value) for name, value in fields}
+
+
+def unsigned(token: str, *, header: Mapping[str, Any], **claims: Any) -> str:
+    """The JWT with another header and changed claims, without a signature."""
+    own = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+    return ".".join(packed(part) for part in (header, {**own, **claims})) + "."
+
+
+def packed(part: Mapping[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
