@@ -1,0 +1,49 @@
+"""/jsonp/ping, /jsonp/signon and /jsonp/logout."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from idp.errors import IdpError, new_reference
+from idp.protocols.jsonp.protocol import Asker, JsonpProtocol
+from idp.web.gateway import Gateway
+from idp.web.vendor import views
+
+
+def jsonp_pages(gateway: Gateway, protocol: JsonpProtocol) -> Blueprint:
+    """GET /jsonp/ping, GET /jsonp/signon, GET /jsonp/logout."""
+    pages = Blueprint("jsonp", __name__, url_prefix="/jsonp")
+
+    @pages.get("/ping")
+    def ping() -> Response:
+        """Whatever is wrong with the question is found before the session is looked at."""
+        try:
+            asked = protocol.read_ping(views.parameters(), _asker())
+            session = gateway.browser.pinged_session()
+            return gateway.send(gateway.signon.start(asked, "", session))  # what is passive leaves nothing waiting for this browser
+        except IdpError as error:
+            return refuse(error)
+
+    @pages.get("/signon")
+    def sign_on() -> Response:
+        return views.sign_on(gateway, protocol)
+
+    @pages.get("/logout")
+    def log_out() -> Response:
+        return views.log_out(gateway, protocol)
+
+    def refuse(error: IdpError) -> Response:
+        """Plain text: a script element does not run it, and a page of ours would be of no use there."""
+        reference = new_reference()
+        told = {"client": error.client_id, "expected": error.expected, "received": error.received}
+        gateway.audit.record("request.refused", cause=error.cause, reference=reference, **told)
+        response = Response(f"{error.cause} {reference}\n", status=error.status, mimetype="text/plain")
+        response.headers["Vary"] = "Cookie, Referer, Sec-Fetch-Site"
+        return response
+
+    return pages
+
+
+def _asker() -> Asker:
+    sent = request.headers
+    return Asker(sent.get("Referer", ""), sent.get("Sec-Fetch-Dest", ""), sent.get("Sec-Fetch-Site", ""))

@@ -1,0 +1,156 @@
+"""What a real browser tells us of the page that asks, and what other sites' pages get out of it: the ping, and the vendor's sign-out link."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from .wiring import PASSWORD, World, make_client
+
+pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.xdist_group("browser")]
+
+_ASK = """
+const [url, policy, done] = arguments;
+window.cb = done;
+const script = document.createElement("script");
+script.referrerPolicy = policy;
+script.onerror = () => done("refused");
+script.onload = () => done("no answer");
+script.src = url;
+document.head.append(script);
+"""
+_FOLLOW = """
+const [url, policy] = arguments;
+const link = document.createElement("a");
+link.referrerPolicy = policy;
+link.href = url;
+document.body.append(link);
+link.click();
+"""
+_FRAME = """
+const [url, done] = arguments;
+const frame = document.createElement("iframe");
+frame.onload = () => done();
+frame.src = url;
+document.body.append(frame);
+"""
+
+
+class Quiet(WSGIRequestHandler):
+    def log(self, type: str, message: str, *arguments: object) -> None:
+        return None
+
+
+def page(environ, start_response):
+    """Every other site: an empty page."""
+    start_response("200 OK", [("Content-Type", "text/html")])
+    return [b"<!doctype html><title>A page</title><link rel=icon href=data:,><body></body>"]
+
+
+def running(app, port: int = 0) -> BaseWSGIServer:
+    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=Quiet)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+class Street:
+    """Our server, and the sites around it, each with a name of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._sites = running(page)
+        self._ours = running(page)
+        self.journal, self.evil = (f"http://{name}.localhost:{self._sites.port}" for name in ("journal", "evil"))
+        self.world = World(
+            folder,
+            [make_client("journal", "jsonp", origins=(self.journal,))],
+            url=f"http://idp.assoc.localhost:{self._ours.port}",
+        )
+        self._ours.app = self.world.app
+
+    def close(self) -> None:
+        for server in (self._sites, self._ours):
+            server.shutdown()
+            server.server_close()
+        self.world.store.close()
+
+
+@pytest.fixture
+def street(tmp_path: Path) -> Iterator[Street]:
+    made = Street(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def browser(street: Street, tmp_path: Path) -> Iterator[Chrome]:
+    """A browser that keeps cookies from other sites, with Anne signed in."""
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not program or not driver:
+        pytest.skip("no Chromium to test with")
+    options = ChromeOptions()
+    options.binary_location = program
+    for option in ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={tmp_path / 'profile'}"):
+        options.add_argument(option)
+    options.add_experimental_option("prefs", {"profile.cookie_controls_mode": 0, "profile.block_third_party_cookies": False})
+    chrome = Chrome(options=options, service=Service(driver))
+    try:
+        chrome.get(f"{street.world.url}/login")
+        chrome.find_element(By.NAME, "username").send_keys("anne")
+        chrome.find_element(By.NAME, "password").send_keys(PASSWORD)
+        chrome.find_element(By.CSS_SELECTOR, "button.primary").click()
+        WebDriverWait(chrome, 15, 0.05).until(lambda _: street.world.sessions.list() and chrome.current_url == f"{street.world.url}/")
+        yield chrome
+    finally:
+        chrome.quit()
+
+
+def test_S101_the_registered_page_gets_an_answer_and_other_sites_get_none(street: Street, browser: Chrome) -> None:
+    url = f"{street.world.url}/jsonp/ping?client=journal&callback=cb"
+    told = {}
+    for site in (street.journal, street.evil):
+        for policy in ("", "unsafe-url", "no-referrer"):
+            browser.get(f"{site}/?{street.journal}/")
+            told[site, policy] = browser.execute_async_script(_ASK, url, policy)
+    assert told[street.journal, ""]["signedIn"] is True
+    assert told[street.journal, "unsafe-url"]["signedIn"] is True
+    assert {told[street.journal, "no-referrer"], *(told[street.evil, policy] for policy in ("", "unsafe-url", "no-referrer"))} == {
+        "refused"
+    }
+    causes = [line["cause"] for line in street.world.audit.of("request.refused")]
+    assert causes == ["jsonp.origin_hidden", "jsonp.origin_not_registered", "jsonp.origin_not_registered", "jsonp.origin_hidden"]
+
+
+def test_S101_the_registered_page_gets_no_answer_but_by_a_script_element(street: Street, browser: Chrome) -> None:
+    url = f"{street.world.url}/jsonp/ping?client=journal&callback=cb"
+    browser.get(f"{street.journal}/")
+    browser.execute_async_script(_FRAME, url)
+    browser.execute_async_script(
+        "const [url, done] = arguments; fetch(url, {mode: 'no-cors', credentials: 'include'}).then(done, done)", url
+    )
+    assert [line["cause"] for line in street.world.audit.of("request.refused")] == ["jsonp.not_a_script"] * 2
+
+
+def test_S50_V37_the_vendors_link_signs_out_and_other_sites_links_ask_first(street: Street, browser: Chrome) -> None:
+    sessions = street.world.sessions
+    browser.get(f"{street.journal}/")
+    browser.execute_async_script(_ASK, f"{street.world.url}/jsonp/ping?client=journal&callback=cb", "")
+    url = f"{street.world.url}/jsonp/logout?client=journal&return={street.journal}/"
+    browser.execute_async_script(_FRAME, url)
+    for policy in ("", "no-referrer"):
+        browser.get(f"{street.evil}/")
+        browser.execute_script(_FOLLOW, url, policy)
+        WebDriverWait(browser, 15, 0.05).until(lambda chrome: chrome.current_url == f"{street.world.url}/logout")
+    assert len(sessions.list()) == 1
+    browser.get(f"{street.journal}/in")
+    browser.execute_script(_FOLLOW, url, "")
+    WebDriverWait(browser, 15, 0.05).until(lambda chrome: chrome.current_url == f"{street.journal}/")
+    assert sessions.list() == []
