@@ -1,0 +1,182 @@
+"""create_app: builds every part once and wires them, as one visible list."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from flask import Flask, Response
+
+from idp.audit import Audit, AuditLog
+from idp.clock import Now, utc_now
+from idp.config import Config, Loaded, load
+from idp.directory import Directory
+from idp.directory.choice import open_directory
+from idp.keys import KeyRing
+from idp.protocols.cookie.protocol import CookieProtocol
+from idp.protocols.cookie.views import cookie_pages
+from idp.protocols.jsonp.protocol import JsonpProtocol
+from idp.protocols.jsonp.views import jsonp_pages
+from idp.protocols.oidc.protocol import OidcProtocol
+from idp.protocols.oidc.views import oidc_pages
+from idp.protocols.saml.protocol import SamlProtocol
+from idp.protocols.saml.views import saml_pages
+from idp.protocols.token.protocol import TokenProtocol
+from idp.protocols.token.views import token_pages
+from idp.sso.client import Clients
+from idp.sso.login import LoginDesk
+from idp.sso.logout import Logout
+from idp.sso.protocol import ClientProtocol
+from idp.sso.session import Sessions
+from idp.sso.signon import SignOn
+from idp.sso.subject import Subjects
+from idp.sso.ticket import Tickets
+from idp.store import Store
+from idp.store.choice import open_store
+from idp.web.browser import Browser
+from idp.web.gateway import Gateway
+from idp.web.home import health_pages, home_pages
+from idp.web.login import login_pages
+from idp.web.logout import logout_pages
+from idp.web.outbound import Outbound
+from idp.web.page import protect
+from idp.web.refusal import install
+from idp.web.service import service_pages
+
+STORE_VARIABLE = "IDP_RUNNING_STORE"
+"""Where `idp run` tells its workers which store was chosen; the value is a URL and may hold a password."""
+CONFIG_VARIABLE = "IDP_CONFIG"
+_BIGGEST_REQUEST = 512 * 1024
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+@dataclass(frozen=True)
+class Protocols:
+    """Every way to ask and to answer."""
+
+    saml: SamlProtocol
+    oidc: OidcProtocol
+    token: TokenProtocol
+    cookie: CookieProtocol
+    jsonp: JsonpProtocol
+
+    def by_name(self) -> dict[str, ClientProtocol]:
+        return {each.name: each for each in (self.saml, self.oidc, self.token, self.cookie, self.jsonp)}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything below HTTP: what the server and the operator's commands both need."""
+
+    config: Config
+    store: Store
+    keys: KeyRing
+    directory: Directory
+    clients: Clients
+    sessions: Sessions
+    subjects: Subjects
+    tickets: Tickets
+    protocols: Protocols
+    logout: Logout
+    outbound: Outbound
+    audit: Audit
+    now: Now
+
+
+def build_parts(loaded: Loaded, store: Store, *, audit: Audit | None = None, now: Now = utc_now) -> Parts:
+    """The parts, in the order in which they need one another."""
+    config = loaded.config
+    url = config.server.url
+    audit = audit or AuditLog(now=now)
+    keys = KeyRing(config.keys.folder)
+    directory = open_directory(config.directory, store=store, now=now)
+    clients = Clients(loaded.file_clients(), store=store, read=loaded.read_client, audit=audit)
+    sessions = Sessions(store, config.session, now=now)
+    subjects = Subjects(directory, store, config.freshness, audit=audit, now=now)
+    tickets = Tickets(store, sessions, kind="ticket", life=30, now=now)
+    codes = Tickets(store, sessions, kind="code", life=60, now=now)
+    outbound = Outbound(config.outbound, audit=audit)
+    protocols = Protocols(
+        saml=SamlProtocol(
+            config.saml, url=url, clients=clients, sessions=sessions, keys=keys, pairwise=keys.pairwise, store=store, audit=audit, now=now
+        ),
+        oidc=OidcProtocol(url, clients=clients, keys=keys, store=store, sessions=sessions, codes=codes, now=now),
+        token=TokenProtocol(url=url, clients=clients, keys=keys, tickets=tickets, now=now),
+        cookie=CookieProtocol(url=url, clients=clients, keys=keys, tickets=tickets, now=now),
+        jsonp=JsonpProtocol(url=url, clients=clients, keys=keys, tickets=tickets, now=now),
+    )
+    logout = Logout(sessions=sessions, protocols=protocols.by_name(), messenger=outbound, store=store, audit=audit, now=now)
+    return Parts(config, store, keys, directory, clients, sessions, subjects, tickets, protocols, logout, outbound, audit, now)
+
+
+def create_app(loaded: Loaded, store: Store, *, audit: Audit | None = None, now: Now = utc_now) -> Flask:
+    """The WSGI application."""
+    return create_app_of(build_parts(loaded, store, audit=audit, now=now))
+
+
+def create_app_of(parts: Parts) -> Flask:
+    """The WSGI application over parts that are built already."""
+    server = parts.config.server
+    app = Flask("idp.web", static_url_path="/static")
+    app.config["MAX_CONTENT_LENGTH"] = _BIGGEST_REQUEST
+    app.jinja_env.globals["server"] = server
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    signon = SignOn(
+        clients=parts.clients,
+        sessions=parts.sessions,
+        subjects=parts.subjects,
+        protocols=parts.protocols.by_name(),
+        logout=parts.logout,
+        store=parts.store,
+        audit=parts.audit,
+        now=parts.now,
+    )
+    browser = Browser(parts.sessions, secure=server.secure)
+    gateway = Gateway(server, browser=browser, signon=signon, logout=parts.logout, clients=parts.clients, audit=parts.audit)
+    desk = LoginDesk(
+        parts.config.login,
+        directory=parts.directory,
+        sessions=parts.sessions,
+        subjects=parts.subjects,
+        logout=parts.logout,
+        store=parts.store,
+        audit=parts.audit,
+        now=parts.now,
+    )
+    install(app, parts.audit)
+    app.register_blueprint(home_pages(gateway))
+    app.register_blueprint(health_pages(parts.store, parts.keys))
+    app.register_blueprint(login_pages(gateway, desk, parts.config.login))
+    app.register_blueprint(logout_pages(gateway))
+    app.register_blueprint(saml_pages(gateway, parts.protocols.saml))
+    app.register_blueprint(oidc_pages(gateway, parts.protocols.oidc))
+    app.register_blueprint(token_pages(gateway, parts.protocols.token))
+    app.register_blueprint(cookie_pages(gateway, parts.protocols.cookie))
+    app.register_blueprint(jsonp_pages(gateway, parts.protocols.jsonp))
+    app.register_blueprint(
+        service_pages(gateway, parts.config.service, tickets=parts.tickets, subjects=parts.subjects, store=parts.store, now=parts.now)
+    )
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        browser.apply(response)
+        return protect(response, secure=server.secure)
+
+    return app
+
+
+def worker_app() -> Flask:
+    """The application of one worker process, told by its environment which configuration and store to use."""
+    _die_with_parent()
+    loaded = load(Path(os.environ[CONFIG_VARIABLE]))
+    return create_app(loaded, open_store(os.environ[STORE_VARIABLE]))
+
+
+def _die_with_parent() -> None:
+    """A worker whose server was killed would keep the port, without the embedded store: on Linux it goes, too (F2)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

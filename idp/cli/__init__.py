@@ -1,0 +1,25 @@
+"""The `idp` command. Its names, options and JSON are a contract: other people's scripts rely on them."""
+
+from __future__ import annotations
+
+import click
+
+from idp import __version__
+from idp.cli.check import check
+from idp.cli.client import clients
+from idp.cli.demo import demo
+from idp.cli.key import keys, metadata
+from idp.cli.output import config_option
+from idp.cli.run import run
+from idp.cli.session import sessions
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="idp")
+@config_option
+def main() -> None:
+    """One sign-in for every vendor of an association that runs iMIS."""
+
+
+for command in (run, demo, check, keys, metadata, clients, sessions):
+    main.add_command(command)

@@ -1,0 +1,32 @@
+"""`idp demo`: a whole association on one machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from idp.cli.output import command_options
+
+
+@click.command()
+@click.option(
+    "--port",
+    type=click.IntRange(1024, 65000),
+    default=8000,
+    show_default=True,
+    help="The start page's port; the next two are used as well.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("demo-data"),
+    show_default=True,
+    help="Where the demo keeps its data.",
+)
+@command_options
+def demo(port: int, data: Path) -> None:
+    """Run a whole association: this server, a simulated iMIS and six sample vendors."""
+    from idp.demo.town import run_demo  # the demo's libraries are an optional extra
+
+    run_demo(port, data)

@@ -1,0 +1,73 @@
+"""`idp run`: the server. Starts the embedded database if there is one, then the workers; stays in the foreground; stops gracefully."""
+
+from __future__ import annotations
+
+import os
+
+import click
+from granian import Granian
+from granian.constants import Interfaces
+from granian.log import LogLevels
+
+import idp.app  # loaded before the workers are forked, so that they share its memory
+from idp.cli.output import command_options, load_config, say
+from idp.config import Loaded
+from idp.errors import ConfigError
+from idp.keys import KeyRing
+from idp.store.choice import running_store
+
+_DRAIN = 20  # seconds that requests in flight may take after SIGTERM (F3)
+
+
+@click.command()
+@click.option("--listen", metavar="HOST:PORT", help="Listen here instead of where [server] listen says.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Worker processes.")
+@command_options
+def run(listen: str | None, workers: int | None) -> None:
+    """Run the server in the foreground, until SIGTERM or Ctrl-C."""
+    loaded = load_config()
+    serve(loaded, listen=listen, workers=workers)
+
+
+def serve(loaded: Loaded, *, listen: str | None = None, workers: int | None = None, target: str = "idp.app:worker_app") -> None:
+    """Serves until it is told to stop. `target` is the factory that makes a worker's application."""
+    server = loaded.config.server
+    host, port = parse_listen(listen or server.listen)
+    prepare_keys(loaded)
+    with running_store(loaded.config.store, production=server.production) as choice:
+        os.environ[idp.app.CONFIG_VARIABLE] = str(loaded.path)
+        os.environ[idp.app.STORE_VARIABLE] = choice.url
+        say(f"store: {choice.why}")
+        if not server.secure:
+            say(f"WARNING: {server.url} is plain http. Passwords and cookies are not protected: for trials on this machine only.")
+        say(f"imis-idp serves {server.url} on {host}:{port}")
+        Granian(
+            target,
+            address=host,
+            port=port,
+            interface=Interfaces.WSGI,
+            workers=workers or server.workers,
+            blocking_threads=4,
+            factory=True,
+            respawn_failed_workers=True,
+            respawn_interval=0.2,
+            workers_kill_timeout=_DRAIN,
+            websockets=False,
+            log_level=LogLevels.warning,
+        ).serve()
+
+
+def prepare_keys(loaded: Loaded) -> None:
+    """The first key is made when there is none at all; a folder that cannot be used stops the start with its sentence."""
+    ring = KeyRing(loaded.config.keys.folder)
+    if ring.create_if_empty(bits=loaded.config.keys.rsa_bits, common_name=loaded.config.server.url.partition("//")[2]):
+        say(f"keys: made the first signing key in {loaded.config.keys.folder}")
+    ring.current  # noqa: B018  raises KeyProblem where nothing can sign
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """HOST:PORT, [IPv6]:PORT. Raises ConfigError."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ConfigError([f'listen: "{text}" is not HOST:PORT, such as 127.0.0.1:8080'])
+    return host.strip("[]"), int(port)

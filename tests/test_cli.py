@@ -1,0 +1,243 @@
+"""The `idp` command is a contract: names, options, exit statuses and the JSON of the last line."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from idp.cli import main
+from idp.secret import digest
+
+CONFIG = """
+[server]
+url = "http://127.0.0.1:8089"
+[directory]
+kind = "people"
+people = "people.toml"
+[store]
+url = "sqlite:///{folder}/store.sqlite3"
+"""
+PEOPLE = '[[people]]\nid = "101"\nusername = "ada"\npassword = "demo"\nemail = "ada@example.org"\n'
+SP = """<md:EntityDescriptor xmlns:md="urn:oasis:names:tc:SAML:2.0:metadata" entityID="https://sp.example.org/metadata">
+<md:SPSSODescriptor protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol">
+<md:AssertionConsumerService Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST" Location="https://sp.example.org/acs" index="0"/>
+</md:SPSSODescriptor></md:EntityDescriptor>"""
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "idp.toml").write_text(CONFIG.replace("{folder}", str(tmp_path)))
+    (tmp_path / "people.toml").write_text(PEOPLE)
+    (tmp_path / "sp.xml").write_text(SP)
+    return tmp_path
+
+
+@pytest.fixture
+def idp(folder: Path) -> Run:
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(main, [*words, "--config", str(folder / "idp.toml")])
+
+    return run
+
+
+def last(result: Result) -> dict[str, Any]:
+    assert result.exit_code == 0, result.output
+    value: dict[str, Any] = json.loads(result.output.splitlines()[-1])
+    return value
+
+
+def test_config_may_stand_before_the_command_too(folder: Path) -> None:
+    result = CliRunner().invoke(main, ["--config", str(folder / "idp.toml"), "clients", "list", "--json"])
+    assert last(result) == {"clients": []}
+
+
+def test_a_missing_configuration_is_said_with_the_fix_and_status_2(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["check", "--config", str(tmp_path / "none.toml")])
+    assert result.exit_code == 2
+    assert "deploy/idp.example.toml" in result.output
+
+
+def test_keys_create_list_rotate(idp: Run, folder: Path) -> None:
+    made = last(idp("keys", "create", "--json"))["key"]
+    assert made["state"] == "current"
+    assert stat.S_IMODE((folder / "keys" / f"{made['kid']}.pem").stat().st_mode) == 0o600
+    assert idp("keys", "create").exit_code == 1
+    rotated = last(idp("keys", "rotate", "--json"))["key"]
+    states = {key["kid"]: key["state"] for key in last(idp("keys", "list", "--json"))["keys"]}
+    assert states[rotated["kid"]] == "current"
+    assert states[made["kid"]] == "retired"
+    assert sorted(states.values()) == ["current", "next", "retired"]
+
+
+def test_metadata_prints_our_saml_metadata(idp: Run) -> None:
+    idp("keys", "create")
+    said = last(idp("metadata", "--json"))
+    assert said["entity_id"] in said["metadata"]
+    assert "IDPSSODescriptor" in idp("metadata").output
+
+
+def test_check_says_ok_for_each_part_and_fails_with_the_fix(idp: Run) -> None:
+    failed = idp("check")
+    assert failed.exit_code == 1
+    assert "idp keys create" in failed.output
+    idp("keys", "create")
+    said = last(idp("check", "--json"))
+    assert said["ok"]
+    assert {finding["part"] for finding in said["findings"]} == {"configuration", "keys", "clock", "store", "directory", "clients"}
+
+
+def test_clients_add_saml_makes_an_id_from_the_entity_id(idp: Run, folder: Path) -> None:
+    idp("keys", "create")
+    added = last(
+        idp(
+            "clients",
+            "add",
+            "saml",
+            "--metadata",
+            str(folder / "sp.xml"),
+            "--release",
+            "email,first_name=givenName",
+            "--sign",
+            "both",
+            "--json",
+        )
+    )
+    assert added["id"] == "sp.example.org"
+    assert added["entity_id"] == "https://sp.example.org/metadata"
+    assert added["release"] == {"email": "email", "first_name": "givenName"}
+    shown = last(idp("clients", "show", "sp.example.org", "--json"))
+    assert shown["settings"]["sign"] == "both"
+    assert shown["origins"]["sign"] == "client"
+    assert shown["origins"]["idp_initiated"] == "default"
+
+
+def test_clients_add_saml_refuses_what_is_no_metadata(idp: Run, folder: Path) -> None:
+    (folder / "wrong.xml").write_text("<html/>")
+    result = idp("clients", "add", "saml", "--metadata", str(folder / "wrong.xml"), "--json")
+    assert result.exit_code in (1, 2)
+    assert json.loads(result.stdout.splitlines()[-1])["error"].startswith(("saml.", "config."))
+    assert last(idp("clients", "list", "--json")) == {"clients": []}
+
+
+def test_clients_add_oidc_prints_the_secret_once_and_keeps_its_digest(idp: Run, folder: Path) -> None:
+    added = last(idp("clients", "add", "oidc", "--id", "rp", "--redirect-uri", "https://rp.example.org/cb", "--json"))
+    assert added["client_id"] == "rp"
+    assert len(added["client_secret"]) >= 32
+    assert added["discovery"].endswith("/.well-known/openid-configuration")
+    assert "client_secret" not in json.dumps(last(idp("clients", "show", "rp", "--json")))
+    stored = b"".join(file.read_bytes() for file in folder.glob("store.sqlite3*"))
+    assert added["client_secret"].encode() not in stored
+    assert digest(added["client_secret"]).encode() in stored
+
+
+def test_clients_add_oidc_takes_a_secret_from_a_file_and_does_not_print_it(idp: Run, folder: Path) -> None:
+    (folder / "secret").write_text("a-secret-of-the-vendor\n")
+    result = idp(
+        "clients",
+        "add",
+        "oidc",
+        "--id",
+        "rp",
+        "--redirect-uri",
+        "https://rp.example.org/cb",
+        "--secret-file",
+        str(folder / "secret"),
+        "--json",
+    )
+    assert "client_secret" not in last(result)
+    assert "a-secret-of-the-vendor" not in result.output
+
+
+def test_clients_add_oidc_public_has_no_secret(idp: Run) -> None:
+    added = last(idp("clients", "add", "oidc", "--id", "spa", "--public", "--redirect-uri", "https://spa.example.org/cb", "--json"))
+    assert "client_secret" not in added
+
+
+def test_clients_add_oidc_from_one_rfc_7591_document(idp: Run, folder: Path) -> None:
+    document = {
+        "client_name": "Community",
+        "redirect_uris": ["https://community.example.org/cb"],
+        "post_logout_redirect_uris": ["https://community.example.org/"],
+        "backchannel_logout_uri": "https://community.example.org/logout",
+        "token_endpoint_auth_method": "client_secret_basic",
+    }
+    (folder / "client.json").write_text(json.dumps(document))
+    added = last(idp("clients", "add", "oidc", "--registration", str(folder / "client.json"), "--json"))
+    assert added["name"] == "Community"
+    settings = last(idp("clients", "show", added["id"], "--json"))["settings"]
+    assert settings["redirect_uris"] == document["redirect_uris"]
+    assert settings["backchannel_logout_uri"] == document["backchannel_logout_uri"]
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://rp.example.org/cb", "https://rp.example.org/cb#x", "https://*.example.org/cb", "javascript:alert(1)"]
+)
+def test_S3_clients_add_oidc_refuses_a_dangerous_redirect_uri(idp: Run, uri: str) -> None:
+    assert idp("clients", "add", "oidc", "--id", "rp", "--redirect-uri", uri).exit_code == 2
+
+
+def test_clients_add_token_and_jsonp(idp: Run) -> None:
+    token = last(idp("clients", "add", "token", "--id", "events", "--return-url", "https://events.example.org/sso/", "--json"))
+    assert token["client_secret"]
+    assert token["signon_url"].endswith("/token/signon")
+    jsonp = last(
+        idp(
+            "clients",
+            "add",
+            "jsonp",
+            "--id",
+            "journal",
+            "--return-url",
+            "https://j.example.org/",
+            "--origin",
+            "https://j.example.org",
+            "--json",
+        )
+    )
+    assert jsonp["service_url"].endswith("/service/redeem")
+
+
+def test_S106_clients_add_cookie_wants_a_shared_parent_domain(idp: Run, folder: Path) -> None:
+    (folder / "idp.toml").write_text(CONFIG.replace("{folder}", str(folder)).replace("http://127.0.0.1:8089", "https://login.example.org"))
+    added = last(idp("clients", "add", "cookie", "--id", "cms", "--return-url", "https://www.example.org/", "--json"))
+    assert added["signon_url"] == "https://login.example.org/cookie/signon"
+    assert idp("clients", "add", "cookie", "--id", "other", "--return-url", "https://www.example.com/").exit_code in (1, 2)
+    assert [client["id"] for client in last(idp("clients", "list", "--json"))["clients"]] == ["cms"]
+
+
+def test_one_id_is_given_once(idp: Run) -> None:
+    add = ("clients", "add", "oidc", "--id", "rp", "--redirect-uri", "https://rp.example.org/cb", "--json")
+    last(idp(*add))
+    again = idp(*add)
+    assert again.exit_code == 1
+    assert json.loads(again.stdout.splitlines()[-1])["error"] == "clients.exists"
+
+
+def test_clients_list_show_remove(idp: Run) -> None:
+    last(idp("clients", "add", "oidc", "--id", "rp", "--redirect-uri", "https://rp.example.org/cb", "--json"))
+    assert [client["id"] for client in last(idp("clients", "list", "--json"))["clients"]] == ["rp"]
+    assert last(idp("clients", "remove", "rp", "--json")) == {"removed": "rp"}
+    assert last(idp("clients", "list", "--json")) == {"clients": []}
+    assert idp("clients", "show", "rp").exit_code == 1
+    assert idp("clients", "remove", "rp").exit_code == 1
+
+
+def test_an_unknown_bridge_names_those_there_are(idp: Run) -> None:
+    result = idp("clients", "add", "oidc", "--id", "rp", "--redirect-uri", "https://rp.example.org/cb", "--bridge", "none")
+    assert result.exit_code == 2
+    assert "there are:" in result.output
+
+
+def test_sessions_list_is_empty_at_first_and_ending_nothing_is_an_error(idp: Run) -> None:
+    assert last(idp("sessions", "list", "--json")) == {"sessions": []}
+    assert idp("sessions", "end", "_none").exit_code == 1
+    assert idp("sessions", "end").exit_code == 2
+    assert last(idp("sessions", "end", "--all", "--json")) == {"ended": []}
