@@ -1,0 +1,95 @@
+"""`idp demo` as a process of its own, in a temporary folder and on free ports."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from idp.demo.address import LOOPBACK, Addresses
+
+_PATIENCE = 60  # seconds until it must have said that it runs
+
+
+class Town:
+    """The demo. It may be stopped and started again on the same folder."""
+
+    def __init__(self, folder: Path, *, port: int | None = None) -> None:
+        self.folder = folder
+        self.addresses = Addresses(port or three_free_ports())
+        self.said: list[str] = []
+
+    def start(self) -> None:
+        """Comes back when the demo says that it runs."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "idp.cli", "demo", "--port", str(self.addresses.port), "--data", str(self.folder)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        alarm = threading.Timer(_PATIENCE, self.process.kill)
+        alarm.start()
+        assert self.process.stdout is not None
+        self.said = []
+        for line in self.process.stdout:
+            self.said.append(line.rstrip("\n"))
+            if "Ctrl-C" in line:
+                break
+        alarm.cancel()
+        assert "Ctrl-C" in " ".join(self.said[-1:]), f"the demo did not start: {self.said}\n{self.log()}"
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Sends the signal; the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        self.process.communicate(timeout=40)
+        return self.process.returncode
+
+    def log(self) -> str:
+        """What the sign-in service and the vendors have written."""
+        return "\n".join(file.read_text(encoding="utf-8") for file in sorted((self.folder / "log").glob("*.log")))
+
+    def processes(self) -> set[int]:
+        """The demo's process and everything that descends from it."""
+        found = {self.process.pid}
+        for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
+            if parent_of(pid) in found:  # children have the higher ids, unless the numbers have begun anew
+                found.add(pid)
+        return found
+
+
+def parent_of(pid: int) -> int:
+    """0 when there is no such process, or it has ended and is only still listed."""
+    try:
+        state, parent = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[:2]
+    except OSError:
+        return 0
+    return 0 if state in "ZX" else int(parent)
+
+
+def is_alive(pid: int) -> bool:
+    return parent_of(pid) != 0
+
+
+def three_free_ports() -> int:
+    """The first of three free ports in a row."""
+    for _ in range(100):
+        with socket.socket() as probe:
+            probe.bind((LOOPBACK, 0))
+            port = int(probe.getsockname()[1])
+        if port < 65000 and all(_is_free(each) for each in (port, port + 1, port + 2)):
+            return port
+    raise RuntimeError("there are no three free ports in a row")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
