@@ -23,6 +23,9 @@ class BareBrowser:
         self._connection = http.client.HTTPConnection("127.0.0.1", port)
         self._cookies: dict[str, str] = {}
 
+    def __del__(self) -> None:
+        self._connection.close()
+
     def again(self) -> BareBrowser:
         """The same cookies on a new connection, after the server was started anew."""
         self._connection.close()
@@ -58,8 +61,9 @@ def saml_path(url: str) -> str:
     """A fresh AuthnRequest by HTTP-Redirect."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     request = (
-        f'<samlp:AuthnRequest xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" ID="_{secrets.token_hex(16)}" Version="2.0" IssueInstant="{now}" '
-        f'Destination="{url}/saml/sso"><saml:Issuer xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion">https://sp.example.org/metadata</saml:Issuer>'
+        f'<samlp:AuthnRequest xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" '
+        f'ID="_{secrets.token_hex(16)}" Version="2.0" IssueInstant="{now}" Destination="{url}/saml/sso">'
+        f"<saml:Issuer>https://sp.example.org/metadata</saml:Issuer>"
         f"</samlp:AuthnRequest>"
     )
     deflate = zlib.compressobj(wbits=-15)

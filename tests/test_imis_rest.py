@@ -23,6 +23,7 @@ from idp.directory.choice import open_directory
 from idp.directory.deadline import Deadline
 from idp.directory.people_file import read_people
 from idp.secret import Secret
+from idp.store import Record
 from idp.store.sqlite import SqliteStore
 from tests.simulated_imis import DEMO, PEOPLE, SERVICE, Clock, SimulatedImis, rest_settings, simulated_imis
 
@@ -130,6 +131,25 @@ def test_a_token_is_renewed_before_it_ends(town: Town) -> None:
 def test_a_worker_that_starts_later_takes_the_token_that_is_there(town: Town) -> None:
     town.worker().check()
     town.worker().check()
+    assert town.imis.tokens_issued() == 1
+
+
+class _LateStore(SqliteStore):
+    """Another worker gets through everything between our look for a token and our lease."""
+
+    other: Directory | None = None
+
+    def put_new(self, kind: str, key: str, record: Record, *, expires: int | None) -> bool:
+        if self.other is not None:
+            self.other, other = None, self.other
+            other.check()
+        return super().put_new(kind, key, record, expires=expires)
+
+
+def test_F14_who_gets_the_lease_late_looks_once_more_before_it_asks(town: Town) -> None:
+    with contextlib.closing(_LateStore(town.folder / "store.sqlite", now=town.clock)) as store:
+        store.other = town.worker()
+        open_directory(rest_settings(town.imis.url), store=store, now=town.clock).check()
     assert town.imis.tokens_issued() == 1
 
 

@@ -66,6 +66,7 @@ def test_S16_of_200_parallel_exchanges_of_one_code_over_4_workers_one_wins(serve
         ready.wait()
         connection.request("POST", "/oauth/token", body, headers)
         statuses.append(connection.getresponse().status)
+        connection.close()
 
     threads = [threading.Thread(target=exchange) for _ in range(200)]
     for thread in threads:

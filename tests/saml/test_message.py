@@ -211,7 +211,8 @@ def test_IIP_IDP05_a_refusal_is_a_signed_response_without_an_assertion() -> None
 # ---- what others' software says
 
 
-def sp_settings(**security: bool) -> OneLogin_Saml2_Settings:
+def sp_settings(*, idp: dict[str, Any] | None = None, **security: bool) -> OneLogin_Saml2_Settings:
+    """python3-saml as the service provider of `wiring.metadata`, in strict mode."""
     private = key_of("sp").private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     endpoint = {"binding": "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect"}
     return OneLogin_Saml2_Settings(
@@ -224,7 +225,8 @@ def sp_settings(**security: bool) -> OneLogin_Saml2_Settings:
                 "x509cert": key_of("sp").certificate_base64,
                 "privateKey": private,
             },
-            "idp": {
+            "idp": idp
+            or {
                 "entityId": IDP_ENTITY,
                 "singleSignOnService": {"url": SSO, **endpoint},
                 "singleLogoutService": {"url": SLO, **endpoint},
@@ -253,7 +255,7 @@ def request_data(path: str, query: str = "") -> dict[str, Any]:
         ),
     ],
 )
-def test_python3_saml_in_strict_mode_accepts_our_response(protection: Protection, security: dict[str, bool]) -> None:
+def test_python3_saml_in_strict_mode_accepts_our_response(protection: Protection, security: dict[str, Any]) -> None:
     now = utc_now()
     posted = post_value(writer(now).response(statement(now), protection, KEY))
     answer = OneLogin_Saml2_Response(sp_settings(**security), posted)

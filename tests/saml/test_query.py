@@ -93,7 +93,7 @@ def test_V14_a_changed_query_is_refused(change: Callable[[bytes], bytes]) -> Non
         b"RelayState=x&SAMLRequest=abc",
         b"&".join(reversed(signed_query().split(b"&"))),
     ],
-    ids=lambda raw: raw[:12].decode() + "..." + raw[-20:].decode(),
+    ids=lambda raw: "",  # keys are new in every process, so the texts are no names
 )
 def test_V14_S58_doubled_disguised_reordered_or_conflicting_parameters_are_refused(raw: bytes) -> None:
     assert cause_of(raw) == "saml.query_unclear"

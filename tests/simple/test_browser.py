@@ -1,4 +1,4 @@
-"""What a real browser tells us of the page that asks, and what other sites' pages get out of it: the ping, and the vendor's sign-out link."""
+"""What a real browser tells us of the page that asks, and what other sites get out of it: the ping, and the link to sign out."""
 
 from __future__ import annotations
 

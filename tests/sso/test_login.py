@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -24,13 +25,13 @@ def house(make_house: MakeHouse) -> House:
     return make_house(make_client("lms"), make_client("wiki", tell="front"))
 
 
-def refused(house: House, username: str = "ada", password: str = "wrong", **keywords: str) -> IdpError:
+def refused(house: House, username: str = "ada", password: str = "wrong", **keywords: Any) -> IdpError:
     with pytest.raises((BadCredentials, Throttled)) as caught:
         house.sign_in(username, password, **keywords)
     return caught.value
 
 
-def lock_out(house: House, username: str = "ada", **keywords: str) -> None:
+def lock_out(house: House, username: str = "ada", **keywords: Any) -> None:
     for _ in range(TRIES):
         assert isinstance(refused(house, username, **keywords), BadCredentials)
 

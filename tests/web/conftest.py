@@ -18,7 +18,7 @@ MakeSite = Callable[..., Site]
 @pytest.fixture
 def make_site(tmp_path: Path) -> Iterator[MakeSite]:
     """Sites whose house has the given clients; `lms` and `wiki`, which is told by a visit, if none are given."""
-    stores = []
+    stores: list[SqliteStore] = []
 
     def make(*clients: Any, **keywords: Any) -> Site:
         now = Clock()

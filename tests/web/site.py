@@ -147,7 +147,7 @@ class Visitor:
         return found.value if found else ""
 
     def cookies(self) -> dict[str, str]:
-        return {cookie.key: cookie.value for cookie in self.client._cookies.values()}
+        return {cookie.key: cookie.value for cookie in (self.client._cookies or {}).values()}
 
 
 def hidden_fields(page: TestResponse) -> dict[str, str]:

@@ -176,7 +176,7 @@ class TestWrong:
         site = make_site(login=LoginSettings(tries_per_address=1))
         visitor = site.visitor()
         fields = hidden_fields(login_page(visitor))
-        statuses = []
+        statuses: list[int] = []
         for address in ("198.51.100.1", "198.51.100.1", "198.51.100.2", "203.0.113.9, 198.51.100.1"):
             sent = {**fields, "username": f"guess{len(statuses)}", "password": "wrong"}
             statuses.append(visitor.client.post("/login", base_url=URL, data=sent, headers={"X-Forwarded-For": address}).status_code)

@@ -3,7 +3,7 @@
 Not signxml: it verifies what XML Signature permits and leaves it to the caller to use only what it returns; here the
 shape that SAML prescribes (Core section 5.4) is the only one there is, each part is found by its place and never by
 a search (V9), and what comes back is parsed afresh from the very octets whose digest was signed (S57). Not xmlsec1
-either: a process for each message costs a hundred times the RSA operation. Both verify our output in the tests.
+either: a process for each message costs a hundred times the RSA operation. It judges our output in the tests.
 """
 
 from __future__ import annotations
