@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
 import sys
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +38,7 @@ from idp.sso.session import Sessions
 from idp.sso.signon import SignOn
 from idp.sso.subject import Subjects
 from idp.sso.ticket import Tickets
-from idp.store import Store
+from idp.store import Store, StoreUnavailable
 from idp.store.choice import open_store
 from idp.web.browser import Browser
 from idp.web.gateway import Gateway
@@ -52,6 +55,7 @@ STORE_VARIABLE = "IDP_RUNNING_STORE"
 CONFIG_VARIABLE = "IDP_CONFIG"
 _BIGGEST_REQUEST = 512 * 1024
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+_SWEEP_EVERY = 60  # seconds
 
 
 @dataclass(frozen=True)
@@ -173,7 +177,17 @@ def worker_app() -> Flask:
     """The application of one worker process, told by its environment which configuration and store to use."""
     _die_with_parent()
     loaded = load(Path(os.environ[CONFIG_VARIABLE]))
-    return create_app(loaded, open_store(os.environ[STORE_VARIABLE]))
+    store = open_store(os.environ[STORE_VARIABLE], timeout=loaded.config.store.timeout)
+    threading.Thread(target=_sweep, args=(store,), daemon=True).start()
+    return create_app(loaded, store)
+
+
+def _sweep(store: Store) -> None:
+    """Clears what has expired from a store that does not do it by itself. What is gone is gone without it: this only frees the room."""
+    while True:
+        time.sleep(_SWEEP_EVERY)
+        with contextlib.suppress(StoreUnavailable):
+            store.sweep()
 
 
 def _die_with_parent() -> None:

@@ -17,6 +17,7 @@ _HEAD = """# imis-idp: every setting, with its default. What is commented out is
 # A secret is never written here: secret = { env = "NAME" } or { file = "PATH" }. Relative paths count from this file.
 """
 _REQUIRED = {"server.url": '"https://login.example.org"'}
+_SUGGESTED = {"directory.kind": '"imis-rest"'}  # has no default, and what goes with it cannot be guessed
 _CLIENTS = {
     "saml": ("lms", "Learning center"),
     "oidc": ("community", "Community"),
@@ -68,6 +69,8 @@ def _comment(text: str | None) -> list[str]:
 def _line(path: str, key: str, default: Any, *, commented: bool) -> str:
     if path in _REQUIRED:
         return f"{key} = {_REQUIRED[path]}"
+    if path in _SUGGESTED:
+        return f"# {key} = {_SUGGESTED[path]}"
     if default is None or default is PydanticUndefined:
         return f"# {key} ="
     return f"{'# ' if commented else ''}{key} = {_toml(default)}"
@@ -78,7 +81,7 @@ def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Secret):
-        return '{ env = "NAME" }'
+        return _toml(value.reveal())  # a default is no secret
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(_toml(each) for each in value)}]"
     if isinstance(value, dict):

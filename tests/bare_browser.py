@@ -32,6 +32,13 @@ class BareBrowser:
         self._connection = http.client.HTTPConnection("127.0.0.1", self._port)
         return self
 
+    def retry_once(self, method: str, path: str) -> tuple[int, str, str]:
+        """As a browser does when a kept connection turns out to be dead."""
+        try:
+            return self.ask(method, path)
+        except (ConnectionError, http.client.HTTPException):
+            return self.again().ask(method, path)
+
     def cookie_values(self) -> list[str]:
         return list(self._cookies.values())
 

@@ -27,7 +27,7 @@ def check() -> None:
     findings.append(_finding("clock", _look_at_clock))
     try:
         with running_store(loaded.config.store, production=loaded.config.server.production) as choice:
-            store = open_store(choice.url)
+            store = open_store(choice.url, timeout=loaded.config.store.timeout)
             findings.append(_finding("store", lambda: f"{store.ping()}: {choice.why}"))
             parts = build_parts(loaded, store)
             findings.append(_finding("directory", parts.directory.check))

@@ -85,7 +85,7 @@ def opened_parts() -> Iterator[tuple[Loaded, Parts]]:
     """Everything below HTTP, on the store that a running server uses, or on one started for the length of the command."""
     loaded = load_config()
     with running_store(loaded.config.store, production=loaded.config.server.production) as choice:
-        store = open_store(choice.url)
+        store = open_store(choice.url, timeout=loaded.config.store.timeout)
         try:
             yield loaded, build_parts(loaded, store)
         finally:

@@ -34,7 +34,7 @@ def serve(loaded: Loaded, *, listen: str | None = None, workers: int | None = No
     server = loaded.config.server
     host, port = parse_listen(listen or server.listen)
     prepare_keys(loaded)
-    with running_store(loaded.config.store, production=server.production) as choice:
+    with running_store(loaded.config.store, production=server.production, lasting=True) as choice:
         os.environ[idp.app.CONFIG_VARIABLE] = str(loaded.path)
         os.environ[idp.app.STORE_VARIABLE] = choice.url
         say(f"store: {choice.why}")

@@ -132,7 +132,7 @@ def test_F1_a_killed_worker_is_replaced_and_nobody_is_signed_out(tmp_path: Path)
         while len(server.workers()) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
         assert len(server.workers()) == 2
-        assert "You are signed in" in browser.again().ask("GET", "/")[2]
+        assert "You are signed in" in browser.again().retry_once("GET", "/")[2]
     finally:
         server.stop()
 
