@@ -140,8 +140,8 @@ class _LateStore(SqliteStore):
     other: Directory | None = None
 
     def put_new(self, kind: str, key: str, record: Record, *, expires: int | None) -> bool:
-        if self.other is not None:
-            self.other, other = None, self.other
+        other, self.other = self.other, None
+        if other is not None:
             other.check()
         return super().put_new(kind, key, record, expires=expires)
 

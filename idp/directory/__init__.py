@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from idp.errors import Unavailable
+from idp.errors import IdpError, Unavailable
 from idp.secret import Secret
 
 Attributes = Mapping[str, tuple[str, ...]]
@@ -74,3 +74,31 @@ class Directory(Protocol):
 
     def check(self) -> str:
         """A sentence on what answers, for `idp check`. Raises DirectoryUnavailable with what is wrong."""
+
+
+@dataclass(frozen=True)
+class NewPerson:
+    """Who wants an account."""
+
+    first_name: str
+    last_name: str
+    email: str
+
+
+class AccountRefused(IdpError):
+    """The directory will not do it: the user name is taken, the password breaks its rules. The sentence may be shown to the member."""
+
+    status = 422
+
+
+class Accounts(Protocol):
+    """An ability that some directories have besides: to make accounts and set passwords, by a service account that may do so."""
+
+    def find_by_email(self, email: str) -> list[Subject]:
+        """Everybody with a login and that primary address; two people may share one. Raises DirectoryUnavailable."""
+
+    def create_account(self, person: NewPerson, username: str, password: Secret) -> Subject:
+        """A new contact with a login. Raises AccountRefused, DirectoryUnavailable."""
+
+    def set_password(self, subject: Subject, password: Secret) -> None:
+        """A new password for the login, which is unlocked too. Raises AccountRefused, DirectoryUnavailable."""

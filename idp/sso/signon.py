@@ -154,7 +154,9 @@ class SignOn:
             answer, state = self._protocols[request.protocol].respond(request, grant)
         except Refusal as refusal:
             return self.refuse(request, refusal)
-        if not self._sessions.join(session.id, Participant(client.id, request.protocol, state)):
+        participant = Participant(client.id, request.protocol, state)
+        # a client that is on the list already is told of the end by whoever ends the session now: nothing to write
+        if session.participant(client.id) != participant and not self._sessions.join(session.id, participant):
             return self.start(request, browser, None)  # it ended meanwhile: what was made for it must not leave
         self._audit.record(
             "signon.ok",

@@ -1,8 +1,8 @@
 """Ticket: a reference handed through the browser that its client redeems once, soon, from its own server.
 
-A SAML artifact, an authorization code, a token vendor's token are all tickets. The store keeps SHA-256 of it, and takes
-it in one atomic step (S16): of any number of redeemers one wins. What was redeemed is remembered for a day, so that a
-replay is seen for what it is (S17).
+A SAML artifact, an authorization code, a token vendor's token are all tickets. The store keeps SHA-256 of it. It is spent
+in one atomic step (S16): of any number of redeemers the one wins who is first to put its `spent` record there. That record
+stays for a day, so that a replay is seen for what it is (S17).
 """
 
 from __future__ import annotations
@@ -64,9 +64,7 @@ class Tickets:
         stored = self._store.get(self._kind, key)
         if stored is None:
             raise self._unknown(key)
-        # remembered before it is taken: whoever comes too late, be it by a moment, is known for a replay
-        self._store.put("spent", key, {"family": stored.record["family"]}, expires=self._now() + _REMEMBER_SPENT)
-        if self._store.take(self._kind, key) is None:
+        if not self._store.put_new("spent", key, {"family": stored.record["family"]}, expires=self._now() + _REMEMBER_SPENT):
             raise self._unknown(key)
         record = stored.record
         if record["client_id"] != client_id:

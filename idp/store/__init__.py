@@ -30,6 +30,7 @@ INDEXED: Mapping[str, tuple[str, ...]] = {
     "setting": (),
     "spent": (),
     "subject": (),
+    "subject_name": ("name", "subject_id"),
     "throttle": (),
     "ticket": ("session_id",),
     "token": ("session_id", "family"),

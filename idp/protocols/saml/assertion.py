@@ -8,17 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 from lxml import etree
 from saml2.attributemaps import saml_uri
 
 from idp.protocols.saml.document import SAML, Element, printable, qualified
 from idp.protocols.saml.moment import write_time
+from idp.sso.release import ALIASES
 
 _BEARER = "urn:oasis:names:tc:SAML:2.0:cm:bearer"
 _NAME_FORMAT = "urn:oasis:names:tc:SAML:2.0:attrname-format:"
 _FRIENDLY: Mapping[str, str] = saml_uri.MAP["fro"]
 _OID: Mapping[str, str] = saml_uri.MAP["to"]
+
+_OID_NAMES = {"email": "mail", "first_name": "givenName", "last_name": "sn", "full_name": "displayName", "username": "uid", "phone": "telephoneNumber"}
+"""Our names for what has another one among the well-known object identifiers."""
+_CLAIMS = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/"
+_MICROSOFT = {
+    "email": _CLAIMS + "emailaddress",
+    "first_name": _CLAIMS + "givenname",
+    "last_name": _CLAIMS + "surname",
+    "full_name": _CLAIMS + "name",
+    "username": _CLAIMS + "upn",
+    "phone": _CLAIMS + "homephone",
+    "roles": "http://schemas.microsoft.com/ws/2008/06/identity/claims/role",
+    "committees": "http://schemas.xmlsoap.org/claims/Group",
+}
 
 _ASSERTION = qualified(SAML, "Assertion")
 _ISSUER = qualified(SAML, "Issuer")
@@ -53,6 +69,7 @@ class Statement:
     name_id: NameId | None = None
     attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     attribute_format: str = "auto"
+    consent: str = ""
 
 
 def add_assertion(parent: Element, statement: Statement, identifier: str) -> Element:
@@ -66,6 +83,13 @@ def add_assertion(parent: Element, statement: Statement, identifier: str) -> Ele
     if statement.attributes:
         _add_attributes(assertion, statement)
     return assertion
+
+
+def write_assertion(statement: Statement) -> bytes:
+    """The assertion alone, unsigned and laid out for reading: a preview."""
+    assertion = add_assertion(etree.Element("preview"), statement, "_preview")
+    octets: bytes = etree.tostring(assertion, encoding="utf-8", pretty_print=True)
+    return octets
 
 
 def add_issuer(parent: Element, issuer: str) -> None:
@@ -123,13 +147,20 @@ def _add_attributes(assertion: Element, statement: Statement) -> None:
             _add(attribute, "AttributeValue").text = printable(value)
 
 
-def _name(name: str, wanted: str) -> dict[str, str]:
+@cache
+def _name(name: str, wanted: str) -> Mapping[str, str]:
     """Name, NameFormat and FriendlyName of an attribute. By itself a name that is a URI says so, and any other is "basic" (IIP-IDP01).
 
-    With "uri" wanted, names with a well-known object identifier, such as `mail`, are sent under it (SDP-IDP18).
+    With "uri" or "oid" names with a well-known object identifier, such as `mail`, are sent under it (SDP-IDP18). With "microsoft" and
+    "plain" there is no NameFormat, as AD FS and Entra ID send them.
     """
-    if wanted == "uri":
-        name = _OID.get(name, name)
+    if wanted in ("uri", "oid"):
+        name = _OID.get(name) or _OID.get(_OID_NAMES.get(ALIASES.get(name, name), ""), name)
+    if wanted == "microsoft":
+        name = _MICROSOFT.get(ALIASES.get(name, name), name)
+    if wanted in ("microsoft", "plain"):
+        return {"Name": printable(name)}
     by_itself = "uri" if name.startswith(("urn:", "http://", "https://")) else "basic"
+    chosen = {"auto": by_itself, "oid": "uri"}.get(wanted, wanted)
     friendly = {"FriendlyName": _FRIENDLY[name]} if name in _FRIENDLY else {}
-    return {"Name": printable(name), "NameFormat": _NAME_FORMAT + (by_itself if wanted == "auto" else wanted), **friendly}
+    return {"Name": printable(name), "NameFormat": _NAME_FORMAT + chosen, **friendly}

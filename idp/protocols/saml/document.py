@@ -31,6 +31,8 @@ EXCLUSIVE = "http://www.w3.org/2001/10/xml-exc-c14n#"
 
 REDIRECT = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect"
 POST = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"
+ARTIFACT = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Artifact"
+SOAP = "urn:oasis:names:tc:SAML:2.0:bindings:SOAP"
 
 SchemaName = Literal["protocol", "metadata"]
 _SCHEMA_FILES: dict[SchemaName, str] = {"protocol": "saml-schema-protocol-2.0.xsd", "metadata": "saml-schema-metadata-2.0.xsd"}

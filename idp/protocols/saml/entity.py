@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -48,6 +48,8 @@ class EncryptionKey:
 
     public: rsa.RSAPublicKey
     methods: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+    """Digests of RSA-OAEP that its metadata name."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,16 @@ class RequestedAttribute:
     name_format: str = ""
     friendly_name: str = ""
     required: bool = False
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AttributeService:
+    """An AttributeConsumingService: a set of attributes that the service provider asks for by its index (Metadata section 2.4.4.1)."""
+
+    index: int
+    is_default: bool = False
+    requested: tuple[RequestedAttribute, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,6 +85,11 @@ class ServiceProvider:
     want_assertions_signed: bool = False
     name_id_formats: tuple[str, ...] = ()
     requested: tuple[RequestedAttribute, ...] = ()
+    services: tuple[AttributeService, ...] = ()
+    entity_attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    artifact_acs: tuple[Endpoint, ...] = ()
+    signature_methods: tuple[str, ...] = ()
+    digest_methods: tuple[str, ...] = ()
     valid_until: int | None = None
     display_name: str = ""
     warnings: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ from idp.protocols.saml.query import Kind, sign_query
 from idp.protocols.saml.signature import sign_enveloped
 
 _STATUS = "urn:oasis:names:tc:SAML:2.0:status:"
+_CONSENT = "urn:oasis:names:tc:SAML:2.0:consent:"
 _LOGOUT_LIFE = 300
 
 
@@ -52,6 +53,8 @@ class Writer:
     def response(self, statement: Statement, protection: Protection, key: SigningKey) -> Element:
         """A good answer. The assertion is signed, then encrypted, then the whole is signed (Core section 5.4, IIP-SSO04)."""
         root = self._status_response("Response", statement.recipient, statement.in_response_to, Status())
+        if statement.consent:
+            root.set("Consent", _CONSENT + statement.consent)
         assertion = add_assertion(root, statement, self._new_id())
         if protection.sign_assertion:
             sign_enveloped(assertion, key)

@@ -15,7 +15,7 @@ from saml2 import create_class_from_element_tree, md
 
 from idp.errors import BadRequest
 from idp.protocols.saml.algorithm import PublicKey, key_is_strong
-from idp.protocols.saml.document import DS, MD, MDUI, METADATA, POST, SAMLP, XML, Element, parse, qualified, schema
+from idp.protocols.saml.document import ARTIFACT, DS, MD, MDUI, METADATA, POST, SAMLP, XML, Element, parse, qualified, schema
 from idp.protocols.saml.entity import (
     EncryptionKey,
     Endpoint,
@@ -27,6 +27,7 @@ from idp.protocols.saml.entity import (
     check_address,
     strong_keys,
 )
+from idp.protocols.saml.extension import algorithms, attribute_services, entity_attributes, oaep_digests
 from idp.protocols.saml.moment import read_time
 from idp.protocols.saml.signature import verify_enveloped
 
@@ -106,7 +107,8 @@ def _provider(entity: Element, element: Element) -> ServiceProvider:
         raise MetadataProblem(
             "no_acs", "The metadata has no address for answers by HTTP-POST.", expected=f"AssertionConsumerService with {POST}"
         )
-    for each in (*acs, *(slo := tuple(_endpoint(each) for each in role.single_logout_service))):
+    artifact = tuple(each for each in every_acs if each.binding == ARTIFACT)
+    for each in (*acs, *artifact, *(slo := tuple(_endpoint(each) for each in role.single_logout_service))):
         check_address(each.location)
         check_address(each.answer_location)
     signing, weak = strong_keys(key for _, key in _keys(element, "signing"))
@@ -120,6 +122,11 @@ def _provider(entity: Element, element: Element) -> ServiceProvider:
         want_assertions_signed=_is_true(role.want_assertions_signed),
         name_id_formats=tuple(each.text.strip() for each in role.name_id_format if each.text),
         requested=tuple(_requested(role)),
+        services=attribute_services(element),
+        entity_attributes=entity_attributes(entity),
+        artifact_acs=artifact,
+        signature_methods=algorithms(entity, element, "SigningMethod"),
+        digest_methods=algorithms(entity, element, "DigestMethod"),
         valid_until=_valid_until(element),
         display_name=_display_name(entity, element),
         warnings=(*address_warnings(acs), *weak),
@@ -151,7 +158,11 @@ def _keys(role: Element, use: Literal["signing", "encryption"]) -> list[tuple[El
 
 def _encryption_keys(role: Element) -> tuple[EncryptionKey, ...]:
     return tuple(
-        EncryptionKey(key, tuple(str(method.get("Algorithm")) for method in descriptor.findall(qualified(MD, "EncryptionMethod"))))
+        EncryptionKey(
+            key,
+            tuple(str(method.get("Algorithm")) for method in descriptor.findall(qualified(MD, "EncryptionMethod"))),
+            oaep_digests(descriptor),
+        )
         for descriptor, key in _keys(role, "encryption")
         if isinstance(key, rsa.RSAPublicKey) and key_is_strong(key)
     )

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from idp.audit import Audit
 from idp.clock import Now
+from idp.directory import Subject
 from idp.errors import BadRequest, Refusal
 from idp.keys import KeyRing
-from idp.protocols.saml.assertion import Statement
+from idp.protocols.saml.assertion import NameId, Statement, write_assertion
+from idp.protocols.saml.attribute import Attributes, asked_index, requested
+from idp.protocols.saml.context import ContextOrder, read_context
 from idp.protocols.saml.descriptor import Descriptor
 from idp.protocols.saml.entity import ServiceProvider
 from idp.protocols.saml.gate import Envelope, Gate
 from idp.protocols.saml.logout import SamlLogout
 from idp.protocols.saml.message import Protection, Status, Writer, post_value
 from idp.protocols.saml.metadata import read_metadata
-from idp.protocols.saml.name_id import NameIds, Pairwise
+from idp.protocols.saml.name_id import NameIds, Policy
 from idp.protocols.saml.provider import Known, Providers, naming
-from idp.protocols.saml.request import Asked, choose_acs, context, find_objection, is_true, name_id_format, relay_state_to_return
+from idp.protocols.saml.request import Asked, choose_acs, find_objection, is_true, read_policy, relay_state_to_return
 from idp.protocols.saml.settings import SamlServerSettings
+from idp.protocols.saml.subject_name import Pairwise, SubjectNames
 from idp.secret import new_id
 from idp.sso.answer import Answer, FormPost
 from idp.sso.client import Clients
@@ -33,6 +38,9 @@ _STATUSES: Mapping[str, tuple[str, str]] = {
     "signon.cancelled": ("Responder", "AuthnFailed"),
     "saml.authn_context": ("Responder", "NoAuthnContext"),
     "saml.binding": ("Requester", "UnsupportedBinding"),
+    "saml.attribute_service": ("Requester", "RequestUnsupported"),
+    "saml.name_id_not_there": ("Requester", "InvalidNameIDPolicy"),
+    "saml.subject_other": ("Requester", "UnknownPrincipal"),
     "saml.name_id_policy": ("Requester", "InvalidNameIDPolicy"),
     "saml.name_id_missing": ("Responder", "InvalidNameIDPolicy"),
     "saml.name_qualifier": ("Requester", "InvalidNameIDPolicy"),
@@ -40,6 +48,8 @@ _STATUSES: Mapping[str, tuple[str, str]] = {
     "saml.subject": ("Requester", "RequestUnsupported"),
 }
 """Cause -> status codes (Core section 3.2.2.2); any other refusal is Responder, RequestDenied."""
+
+_ANY_CONTEXT: Mapping[str, Any] = {"classes": None, "comparison": "exact"}
 
 
 class SamlProtocol:
@@ -70,7 +80,10 @@ class SamlProtocol:
         self._now = now
         self._gate = Gate(store, now=now, window=settings.message_window)
         self._writer = Writer(self.entity_id, now=now, new_id=new_id)
-        self._name_ids = NameIds(self.entity_id, pairwise=pairwise, new_id=new_id)
+        names = SubjectNames(store, pairwise=pairwise)
+        self._name_ids = NameIds(self.entity_id, names=names, new_id=new_id)
+        self._attributes = Attributes(settings, names=names)
+        self._contexts = ContextOrder(settings.context_order)
         self.logout = SamlLogout(
             url, gate=self._gate, writer=self._writer, providers=self._providers, sessions=sessions, keys=keys, new_id=new_id
         )
@@ -91,17 +104,19 @@ class SamlProtocol:
             admitted = self._gate.admit(opened, known.provider, location=self.sso_url, must_be_signed=known.must_sign_requests)
             acs = choose_acs(admitted.message, known.provider)
         message = admitted.message
+        classes, comparison = read_context(message)
         request = self._sign_on_request(
             known,
             acs.location,
             request_id=message.id,
             relay_state=relay_state_to_return(admitted.relay_state),
-            name_id_format=name_id_format(message),
-            context=context(message) or PASSWORD,
+            policy=read_policy(message),
+            context={"classes": classes, "comparison": comparison},
+            attributes=asked_index(message),
             passive=is_true(message.is_passive),
             fresh=is_true(message.force_authn),
         )
-        return Asked(request, find_objection(admitted) or self._format_objection(request, known))
+        return Asked(request, find_objection(admitted) or self._object(request, known))
 
     def start(self, entity_id: str, relay_state: str) -> SignOnRequest:
         """A sign-on that the member starts here, where the client allows it (S62). Raises BadRequest."""
@@ -121,9 +136,27 @@ class SamlProtocol:
         """The signed Response, and what a LogoutRequest will need. Raises Refusal when the member lacks the identifier."""
         known = self._known(request)
         state = request.state
-        name_id = self._name_ids.make(state["name_id_format"], known, grant.subject)
+        earlier = grant.session.participant(known.client.id)
+        before = NameId(**earlier.state["name_id"]) if earlier and earlier.state else None
+        name_id = self._name_ids.make(Policy(**state["policy"]), known, grant.subject, before=before)
+        attributes = self._attributes.choose(grant.attributes, known, grant.subject, index=state["attributes"])
+        context = self._context(request, grant.session.context)
+        statement = self._statement(known, state, grant.session, name_id=name_id, attributes=attributes, context=context)
+        root = self._writer.response(statement, _protection(known), self._keys.current)
+        return _post(state, root), self.logout.participant_state(name_id, grant.session)
+
+    def _statement(
+        self,
+        known: Known,
+        state: Mapping[str, Any],
+        session: Session,
+        *,
+        name_id: NameId | None,
+        attributes: Mapping[str, tuple[str, ...]],
+        context: str,
+    ) -> Statement:
         issued = self._now()
-        statement = Statement(
+        return Statement(
             issuer=self.entity_id,
             audience=known.provider.entity_id,
             recipient=state["acs"],
@@ -131,16 +164,15 @@ class SamlProtocol:
             issued=issued,
             not_before=issued - self._settings.not_before_margin,
             not_on_or_after=issued + self._settings.assertion_life,
-            auth_time=grant.session.auth_time,
-            session_index=grant.session.id,
-            session_ends=grant.session.ends,
-            context=state["context"],
+            auth_time=session.auth_time,
+            session_index=session.id,
+            session_ends=session.ends,
+            context=context,
             name_id=name_id,
-            attributes=grant.attributes,
+            attributes=attributes,
             attribute_format=known.settings.attribute_format,
+            consent=known.settings.consent,
         )
-        root = self._writer.response(statement, _protection(known), self._keys.current)
-        return _post(state, root), self.logout.participant_state(name_id, grant.session)
 
     def refuse(self, request: SignOnRequest, refusal: Refusal, reference: str) -> Answer:
         """A signed Response that says no, with our reference in its StatusMessage (IIP-IDP05)."""
@@ -150,6 +182,17 @@ class SamlProtocol:
             status, recipient=request.state["acs"], in_response_to=request.state["request_id"], key=self._keys.current
         )
         return _post(request.state, root)
+
+    def preview(self, client_id: str, subject: Subject, session: Session) -> bytes:
+        """The assertion that the client would get for the member, unsigned, for whoever connects it; nothing is stored. Raises Refusal."""
+        known = self._providers.by_client(client_id)
+        if known is None:
+            raise BadRequest("client.unknown", "There is no such SAML application.", received=client_id)
+        request = self._sign_on_request(known, known.provider.default_acs.location)
+        released = self._attributes.choose(known.client.release.apply(subject), known, subject, index=None)
+        name_id = self._name_ids.preview(known, subject)
+        statement = self._statement(known, request.state, session, name_id=name_id, attributes=released, context=session.context)
+        return write_assertion(statement)
 
     def logout_notice(self, participant: Participant, session: Session) -> Notice | None:  # noqa: ARG002  SessionIndex is in the state
         """A LogoutRequest by HTTP-Redirect; None when the application takes none."""
@@ -166,8 +209,9 @@ class SamlProtocol:
         *,
         request_id: str = "",
         relay_state: str = "",
-        name_id_format: str = "",
-        context: str = PASSWORD,
+        policy: Policy = Policy(),  # noqa: B008  it is frozen
+        context: Mapping[str, Any] = _ANY_CONTEXT,
+        attributes: int | None = None,
         passive: bool = False,
         fresh: bool = False,
     ) -> SignOnRequest:
@@ -175,17 +219,35 @@ class SamlProtocol:
             "acs": acs,
             "request_id": request_id,
             "relay_state": relay_state,
-            "name_id_format": name_id_format,
-            "context": context,
+            "policy": asdict(policy),
+            "context": dict(context),
+            "attributes": attributes,
         }
         return SignOnRequest(self.name, known.client.id, state, passive=passive, fresh=fresh)
 
-    def _format_objection(self, request: SignOnRequest, known: Known) -> Refusal | None:
+    def _object(self, request: SignOnRequest, known: Known) -> Refusal | None:
+        """What cannot be had whoever signs in: with a password, the one way to sign in that there is."""
+        objection = self._name_ids.object_to(Policy(**request.state["policy"]), known)
         try:
-            self._name_ids.format(request.state["name_id_format"], known)
+            self._context(request, PASSWORD)
+            if known.settings.release_requested != "ignore":
+                requested(known, request.state["attributes"])
         except Refusal as refusal:
-            return refusal
-        return None
+            return objection or refusal
+        return objection
+
+    def _context(self, request: SignOnRequest, achieved: str) -> str:
+        """The class to state. Raises Refusal when the sign-in is not what was asked for."""
+        asked = request.state["context"]
+        stated = self._contexts.state(asked["classes"], asked["comparison"], achieved)
+        if stated is None:
+            raise Refusal(
+                "saml.authn_context",
+                "The application asks for another way to sign in.",
+                expected=" or ".join(self._contexts.names()),
+                received=f"{asked['comparison']} {' '.join(asked['classes'])}",
+            )
+        return stated
 
     def _known(self, request: SignOnRequest) -> Known:
         """The client as it is now: its return address may have been withdrawn while the member signed in."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo, field_validator, model_validator
 
+from idp.protocols.saml.context import WEAKEST_FIRST
 from idp.protocols.saml.encryption import usable
 from idp.protocols.saml.entity import MetadataProblem, ServiceProvider, certificate_key, make_provider
 from idp.protocols.saml.metadata import read_metadata
@@ -76,9 +77,22 @@ class SamlSettings(Settings):
     """Attribute whose value is sent, such as "imis_id". Empty: the e-mail address for "email", else an identifier of our making."""
     name_id_always: bool = False
     """True sends name_id_format even when a request asks for another, for applications that ask for what they do not mean."""
-    attribute_format: Literal["auto", "uri", "basic", "unspecified"] = "auto"
-    """NameFormat of attributes. "auto": "uri" for names that are URIs, else "basic". "uri" also sends known names, such as `mail`, by their
-    object identifiers."""
+    affiliation: str = ""
+    """Entity ID of an affiliation whose applications share persistent identifiers: a request may then ask for one by SPNameQualifier."""
+    allow_create: Literal["asked", "always"] = "asked"
+    """"always" passes over AllowCreate="false", by which an application asks for no member that it has not met before."""
+    subject_identifier: Literal["asked", "subject-id", "pairwise-id", "none"] = "asked"
+    """Standard subject identifier attribute to send where [saml] has a scope; "asked": the one that the metadata ask for."""
+    attribute_format: Literal["auto", "uri", "oid", "basic", "unspecified", "microsoft", "plain"] = "auto"
+    """NameFormat of attributes. "auto": "uri" for names that are URIs, else "basic". "uri" or "oid" also sends known names, such as `mail`,
+    by their object identifiers; "microsoft" by their addresses in Microsoft's products; "plain" as they are, without NameFormat."""
+    release_requested: Literal["ignore", "requested", "required"] = "ignore"
+    """Narrows the release to the attributes that the metadata request, or to those of them that are marked as required."""
+    trust_categories: bool = False
+    """Releases also what [saml.category_release] says for the entity categories in the metadata. For metadata of a federation that you
+    trust: an application can write any category into its own."""
+    consent: Literal["", "unspecified", "obtained", "prior", "current-implicit", "current-explicit", "unavailable", "inapplicable"] = ""
+    """Whether the member agreed that data are sent, as the Response shall say it (Consent); empty leaves it out."""
     require_signed_requests: bool | None = None
     """Whether sign-in requests must be signed. Not set: as the metadata say. A signature that is there is verified in any case."""
     idp_initiated: bool = False
@@ -137,6 +151,12 @@ class SamlServerSettings(Settings):
     """How far back NotBefore is set, for service providers whose clocks are slow."""
     metadata_life: Duration = 365 * 86400
     """validUntil of our metadata. Long, because many vendors take them once, as a file."""
+    scope: str = ""
+    """Domain behind the @ of subject-id and pairwise-id (SDP-IDP14), such as "assoc.example". Empty: neither is sent. Never change it."""
+    context_order: tuple[str, ...] = WEAKEST_FIRST
+    """Authentication context classes, the weakest first: a sign-in of one class is good for every weaker one."""
+    category_release: dict[str, tuple[str, ...]] = {}
+    """Entity category -> attributes that applications with `trust_categories` get for it."""
     display_name: str = ""
     """What applications call us where they let members choose (mdui:DisplayName). Empty: `organization`, or our host name."""
     organization: str = ""
