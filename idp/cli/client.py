@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -125,17 +126,39 @@ def oidc(
         )
 
 
+def vendor_command(function: Callable[..., None]) -> click.Command:
+    """Token, cookie and JSONP vendors are added by one set of options, so that a script may treat them alike."""
+    for option in (
+        click.option("--id", "client_id", required=True, help="A short id."),
+        click.option(
+            "--return-url", "return_urls", multiple=True, metavar="URL", help="Where members may go back; one ending in / is a prefix."
+        ),
+        click.option(
+            "--origin", "origins", multiple=True, metavar="ORIGIN", help="A page's origin that may ask by a script; for jsonp alone."
+        ),
+        click.option("--logout-url", default="", metavar="URL", help="Where the vendor's server takes notice of a logout."),
+        secret_option,
+        name_option,
+        bridge_option,
+        release_option,
+    ):
+        function = option(function)
+    return add.command()(command_options(function))
+
+
 def _add_vendor(
     protocol: str,
     client_id: str,
-    secret_file: Path | None,
-    settings: dict[str, Any],
+    own: dict[str, Any],
     *,
+    return_urls: tuple[str, ...],
+    logout_url: str,
+    secret_file: Path | None,
     name: str,
     bridge: str,
     release: str | None,
 ) -> None:
-    """Token, cookie and JSONP vendors are added alike: they differ in their settings alone."""
+    settings = _given(return_urls=list(return_urls), logout_url=logout_url, **own)
     with opened_parts() as (loaded, parts):
         secret, made = _secret(secret_file)
         table = _table(name, bridge, release, protocol, settings, secret)
@@ -146,102 +169,29 @@ def _add_vendor(
         _say_added(client, secret, made)
         say(f"send members to: {url}/{protocol}/signon?client={client.id}&return=URL   redeem at: {url}/service/redeem")
         shown = {"client_secret": secret.reveal()} if made else {}
-        result(
-            {
-                **_described(client),
-                "client_id": client.id,
-                **shown,
-                "signon_url": f"{url}/{protocol}/signon",
-                "service_url": f"{url}/service/redeem",
-            }
-        )
+        addresses = {"signon_url": f"{url}/{protocol}/signon", "service_url": f"{url}/service/redeem"}
+        result({**_described(client), "client_id": client.id, **shown, **addresses})
 
 
-_id_option = click.option("--id", "client_id", required=True, help="A short id.")
-_return_option = click.option(
-    "--return-url", "return_urls", multiple=True, metavar="URL", help="Where members may be sent back; one ending in / is a prefix."
-)
-# one set of options for the three kinds, so that a script may treat them alike
-_unused_origin_option = click.option("--origin", multiple=True, metavar="ORIGIN", expose_value=False, help="For jsonp alone; no use here.")
-_logout_option = click.option("--logout-url", default="", metavar="URL", help="Where the vendor's server takes notice of a logout.")
-
-
-@add.command()
-@_id_option
-@_return_option
-@_logout_option
-@_unused_origin_option
+@vendor_command
 @click.option("--method", type=click.Choice(["post", "get"]), help="How the token travels; post unless the vendor cannot.")
-@secret_option
-@name_option
-@bridge_option
-@release_option
-@command_options
-def token(
-    client_id: str,
-    return_urls: tuple[str, ...],
-    logout_url: str,
-    method: str | None,
-    secret_file: Path | None,
-    name: str,
-    bridge: str,
-    release: str | None,
-) -> None:
+def token(client_id: str, method: str | None, origins: tuple[str, ...], **common: Any) -> None:  # noqa: ARG001  origins are for jsonp
     """Add a vendor that takes a token on its return URL."""
-    settings = _given(return_urls=list(return_urls), logout_url=logout_url, method=method)
-    _add_vendor("token", client_id, secret_file, settings, name=name, bridge=bridge, release=release)
+    _add_vendor("token", client_id, {"method": method}, **common)
 
 
-@add.command()
-@_id_option
-@_return_option
-@_logout_option
-@_unused_origin_option
+@vendor_command
 @click.option("--domain", default="", help="The shared parent domain; else the longest that both share.")
-@secret_option
-@name_option
-@bridge_option
-@release_option
-@command_options
-def cookie(
-    client_id: str,
-    return_urls: tuple[str, ...],
-    logout_url: str,
-    domain: str,
-    secret_file: Path | None,
-    name: str,
-    bridge: str,
-    release: str | None,
-) -> None:
+def cookie(client_id: str, domain: str, origins: tuple[str, ...], **common: Any) -> None:  # noqa: ARG001  origins are for jsonp
     """Add a vendor that reads a cookie on a domain it shares with us."""
-    settings = _given(return_urls=list(return_urls), logout_url=logout_url, domain=domain)
-    _add_vendor("cookie", client_id, secret_file, settings, name=name, bridge=bridge, release=release)
+    _add_vendor("cookie", client_id, {"domain": domain}, **common)
 
 
-@add.command()
-@_id_option
-@_return_option
-@_logout_option
-@click.option("--origin", "origins", multiple=True, metavar="ORIGIN", help="A page's origin that may ask, such as https://www.example.org.")
-@secret_option
-@name_option
-@bridge_option
-@release_option
-@command_options
-def jsonp(
-    client_id: str,
-    return_urls: tuple[str, ...],
-    logout_url: str,
-    origins: tuple[str, ...],
-    secret_file: Path | None,
-    name: str,
-    bridge: str,
-    release: str | None,
-) -> None:
+@vendor_command
+def jsonp(client_id: str, origins: tuple[str, ...], return_urls: tuple[str, ...], **common: Any) -> None:
     """Add a page that asks by a script whether somebody is signed in."""
     asking = list(origins) or sorted({_origin(url) for url in return_urls})
-    settings = _given(origins=asking, return_urls=list(return_urls), logout_url=logout_url)
-    _add_vendor("jsonp", client_id, secret_file, settings, name=name, bridge=bridge, release=release)
+    _add_vendor("jsonp", client_id, {"origins": asking}, return_urls=return_urls, **common)
 
 
 @clients.command("list")
@@ -268,7 +218,9 @@ def show(client_id: str) -> None:
         settings = client.settings.model_dump(mode="json")
         for key, value in settings.items():
             say(f"  {client.protocol}.{key} = {json.dumps(value, ensure_ascii=False)}   [{_origin_of(client, key)}]")
-        say(f"  release = {', '.join(f'{ours}={theirs}' for ours, theirs in client.release.names.items()) or 'nothing'}")
+        released = [f"{ours}={theirs}" for ours, theirs in client.release.names.items()]
+        released += [f"{name} (made)" for name in client.release.made]
+        say(f"  release = {', '.join(released) or 'nothing'}")
         result({**_described(client), "settings": settings, "origins": {key: _origin_of(client, key) for key in settings}})
 
 
@@ -334,6 +286,7 @@ def _described(client: Client) -> dict[str, Any]:
         "protocol": client.protocol,
         "source": client.source,
         "release": dict(client.release.names),
+        "made": {name: how.model_dump(mode="json", by_alias=True, exclude_defaults=True) for name, how in client.release.made.items()},
         "url": client.url,
     }
 
