@@ -22,6 +22,8 @@ class IdpError(Exception):
     """Whatever is refused, with the sentence that may be shown and the cause that may be logged."""
 
     status = 400
+    document = ""
+    """The message that was refused, decoded, for the page that helps whoever connects a vendor; never logged."""
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -10,21 +10,32 @@ from idp.sso.answer import SharedCookie
 
 
 @dataclass(frozen=True)
+class Letter:
+    """What goes to a client's server in place of a form, and whether its answer means that it did as it was told."""
+
+    body: bytes = field(repr=False)
+    content_type: str
+    accepts: Callable[[bytes], bool] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
 class BackChannel:
-    """Our server posts a form to the client's server: no browser involved, its answer proves the logout.
+    """Our server posts a form, or a letter, to the client's server: no browser involved, its answer proves the logout.
     A cookie that the client shared with us is cleared beside."""
 
     url: str
     fields: Mapping[str, str] = field(repr=False)
     cookie: SharedCookie | None = None
+    letter: Letter | None = None
 
 
 @dataclass(frozen=True)
 class FrontChannel:
-    """The browser is sent there, top level, and comes back with an answer that names `reply_to`."""
+    """The browser is sent there, top level, and comes back with an answer that names `reply_to`. With `fields` it posts them there."""
 
     url: str
     reply_to: str
+    fields: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response
 
 from idp.errors import BadRequest
+from idp.sso.answer import FormPost
 from idp.sso.logout import Run
 from idp.web.gateway import LOGOUT, Gateway, see
 from idp.web.page import allow_frames, render
@@ -43,7 +44,9 @@ def logout_pages(gateway: Gateway) -> Blueprint:
             return show(run, frames)
         if row := run.next:
             # when a second tab was quicker with this client, look again what is left
-            return see(row.url if gateway.logout.visited(run, row) else gateway.run_url(run))
+            if not gateway.logout.visited(run, row):
+                return see(gateway.run_url(run))
+            return gateway.send(FormPost(row.url, row.fields)) if row.fields else see(row.url)
         answer = gateway.logout.answer(run)
         return gateway.send(answer) if answer else result(run)
 

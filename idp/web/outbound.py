@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from urllib.parse import urlencode, urlsplit
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -27,7 +26,7 @@ from urllib3.response import BaseHTTPResponse
 
 from idp.audit import Audit
 from idp.errors import ConfigError, IdpError
-from idp.sso.notice import BackChannel
+from idp.sso.notice import BackChannel, Letter
 from idp.web.public_address import may_call
 from idp.web.settings import OutboundSettings
 
@@ -85,6 +84,13 @@ class Outbound:
         with self._asked("POST", url, urlencode(fields).encode(), headers):
             pass  # the status says it all
 
+    def send(self, url: str, letter: Letter) -> None:
+        """Posts a letter; the answer is good if the letter's own check says so. Raises OutboundRefused, OutboundFailed."""
+        with self._asked("POST", url, letter.body, {"Content-Type": letter.content_type}) as response:
+            accepted = letter.accepts(self._body(response, url))
+        if not accepted:
+            raise _failed("outbound.not_accepted", "The other server did not say that it did as it was told.", url)
+
     def deliver(self, notices: Sequence[BackChannel]) -> list[bool]:
         """Posts all at once. A server whose name does not even resolve in time counts as one that said no."""
         if not notices:
@@ -98,7 +104,10 @@ class Outbound:
 
     def _deliver_one(self, notice: BackChannel) -> IdpError | None:
         try:
-            self.post(notice.url, notice.fields)
+            if notice.letter is None:
+                self.post(notice.url, notice.fields)
+            else:
+                self.send(notice.url, notice.letter)
         except (OutboundRefused, OutboundFailed) as error:
             return error
         return None
@@ -121,7 +130,7 @@ class Outbound:
         held = connection.sock  # the connection lets go of it where the server announces that it will close
         sent = {**_HEADERS, **headers, "Host": target.host_header}
         try:
-            with _cut_off_at(deadline, lambda: held):
+            with _cut_off_at(deadline, held):
                 connection.request(method, target.path, body=body, headers=sent, preload_content=False, decode_content=False)
                 with closing(connection.getresponse()) as response:
                     _check_status(response, url)
@@ -177,10 +186,9 @@ class Outbound:
             left = deadline - time.monotonic()
             if left <= 0:
                 break
-            connection = self._connection(target, address)
+            connection = self._connection(target, address, timeout=left)
             try:
-                with _cut_off_at(deadline, partial(getattr, connection, "sock")):
-                    connection.connect()
+                connection.connect()  # of a TLS handshake, too, the timeout is that of the whole: it need not be cut off
                 connection.timeout = self._settings.timeout
                 return connection
             except (OSError, HTTPError) as error:
@@ -189,8 +197,7 @@ class Outbound:
         failure = failure or TimeoutError()
         raise _failed(_cause_of(failure, deadline), "The other server cannot be reached.", url, type(failure).__name__)
 
-    def _connection(self, target: _Target, address: str) -> HTTPConnection:
-        timeout = self._settings.connect_timeout
+    def _connection(self, target: _Target, address: str, *, timeout: float) -> HTTPConnection:
         if target.scheme == "http":
             return HTTPConnection(address, target.port, timeout=timeout)
         # The certificate is asked of the name in the URL, though the connection goes to the address that was checked.
@@ -215,9 +222,9 @@ def _check_status(response: BaseHTTPResponse, url: str) -> None:
 
 
 @contextmanager
-def _cut_off_at(deadline: float, held: Callable[[], socket.socket | None]) -> Iterator[None]:
+def _cut_off_at(deadline: float, held: socket.socket) -> Iterator[None]:
     """Shuts the socket down at the deadline. A timeout of the socket alone begins anew with every byte that drips in."""
-    alarm = threading.Timer(max(0.0, deadline - time.monotonic()), lambda: _cut_off(held()))
+    alarm = threading.Timer(max(0.0, deadline - time.monotonic()), _cut_off, args=(held,))
     alarm.daemon = True
     alarm.start()
     try:
@@ -226,11 +233,10 @@ def _cut_off_at(deadline: float, held: Callable[[], socket.socket | None]) -> It
         alarm.cancel()
 
 
-def _cut_off(held: socket.socket | None) -> None:
-    if held is not None:
-        # The plain socket's own method: that of a TLS socket would pull the session from under the thread that reads.
-        with suppress(OSError):  # it was closed a moment ago
-            socket.socket.shutdown(held, socket.SHUT_RDWR)
+def _cut_off(held: socket.socket) -> None:
+    # The plain socket's own method: that of a TLS socket would pull the session from under the thread that reads.
+    with suppress(OSError):  # it was closed a moment ago
+        socket.socket.shutdown(held, socket.SHUT_RDWR)
 
 
 def _cause_of(error: Exception, deadline: float) -> str:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from idp.keys import KeyRing
 from idp.protocols.saml.descriptor import Descriptor
-from idp.protocols.saml.document import DS, MD, METADATA, POST, REDIRECT, Element, parse, qualified, schema
+from idp.protocols.saml.document import DS, MD, MDUI, METADATA, POST, REDIRECT, SOAP, Element, parse, qualified, schema
 from idp.protocols.saml.entity import MetadataProblem, ServiceProvider
 from idp.protocols.saml.metadata import read_metadata
 from idp.protocols.saml.settings import SamlServerSettings, SamlSettings
@@ -64,11 +64,17 @@ def test_the_default_endpoint_is_chosen_as_Metadata_2_2_3_says(endpoints: list[t
     assert read(metadata(acs=text)).default_acs.location == f"https://lms.example/{wanted}"
 
 
-def test_endpoints_of_other_bindings_are_left_out() -> None:
+def test_an_endpoint_for_artifacts_is_found_by_name_and_index_and_never_the_default() -> None:
     provider = read(metadata(acs=acs("https://lms.example/artifact", 0, binding=ARTIFACT, default="true") + acs(ACS, 1)))
     assert provider.default_acs.location == ACS
-    assert provider.acs_at("https://lms.example/artifact") is None
+    assert provider.acs_at("https://lms.example/artifact", POST) is None
+    assert provider.acs_of(0) == provider.acs_at("https://lms.example/artifact")
+
+
+def test_endpoints_of_bindings_that_we_do_not_speak_are_left_out() -> None:
+    provider = read(metadata(acs=acs("https://lms.example/simple", 0, binding=f"{POST}-SimpleSign", default="true") + acs(ACS, 1)))
     assert provider.acs_of(0) is None
+    assert provider.acs_at("https://lms.example/simple") is None
 
 
 def test_S52_endpoints_are_found_by_exact_address_only() -> None:
@@ -300,7 +306,10 @@ def test_S69_SDP_IDP33_our_metadata_are_valid_signed_and_complete(tmp_path: Path
         assert [(each.get("Binding"), each.get("Location")) for each in role.findall(qualified(MD, name))] == [
             (REDIRECT, IDP + path),
             (POST, IDP + path),
+            *([(SOAP, f"{IDP}/saml/soap")] if name == "SingleLogoutService" else []),
         ]
+    assert verified.findtext(f".//{qualified(MDUI, 'DisplayName')}") == "The Association"
+    assert verified.findtext(f".//{qualified(MDUI, 'Logo')}") == "https://assoc.example/logo.png"
     assert verified.findtext(f".//{qualified(MD, 'EmailAddress')}") == "mailto:it@assoc.example"
 
 
@@ -315,7 +324,8 @@ def test_S69_the_next_certificate_stands_there_before_it_is_used_and_the_current
     keys.create()
     keys.rotate()
     current, following, retired = keys.published
-    assert certificates(own(tmp_path)) == [current.certificate_base64, following.certificate_base64]
+    for_signing, for_us = [current.certificate_base64, following.certificate_base64], [current.certificate_base64]
+    assert certificates(own(tmp_path)) == for_signing + for_us  # the last one is for EncryptedID
     assert retired.certificate_base64 not in certificates(own(tmp_path))
 
 

@@ -254,7 +254,11 @@ def test_S66_a_context_that_a_password_is_not_gets_NoAuthnContext_and_no_sign_in
 @pytest.mark.parametrize(
     ("inner", "attributes", "second"),
     [
-        ("<saml:Subject><saml:NameID>x</saml:NameID></saml:Subject>", {}, "RequestUnsupported"),
+        (
+            '<saml:Subject><saml:NameID>x</saml:NameID><saml:SubjectConfirmation Method="urn:x"/></saml:Subject>',
+            {},
+            "RequestUnsupported",
+        ),
         ("", {"ProtocolBinding": "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Artifact"}, "UnsupportedBinding"),
         ("", {"relay_state": "x" * 2049}, "RequestUnsupported"),
         (policy(SPNameQualifier="https://crm.example/metadata"), {}, "InvalidNameIDPolicy"),
@@ -477,8 +481,8 @@ def test_a_post_without_a_message_shows_a_page(world: World) -> None:
     assert page_cause(world, world.visitor().post("/saml/sso", data={})) == "saml.message_missing"
 
 
-def test_V21_there_is_no_artifact_and_no_soap_service(world: World) -> None:
-    for path in ("/saml/artifact", "/saml/soap", "/saml/ecp", "/saml/slo/soap"):
+def test_V21_what_is_not_served_is_not_there(world: World) -> None:
+    for path in ("/saml/artifact", "/saml/slo/soap", "/saml/name"):
         assert world.visitor().get(path).status_code == 404
     assert world.visitor().http.put("/saml/sso", base_url=IDP).status_code == 405
     assert SSO.endswith("/saml/sso")

@@ -79,7 +79,9 @@ class World:
             store=self.store,
             audit=self.audit,
             now=self.now,
+            find_subject=self.members.find,
         )
+        self.letters = Letterbox()
         self.app = self._app()
 
     @property
@@ -91,7 +93,7 @@ class World:
         shared: dict[str, Any] = {"store": self.store, "audit": self.audit, "now": self.now}
         protocols: dict[str, ClientProtocol] = {"saml": self.saml}
         subjects = Subjects(self.members, self.store, FreshnessSettings(), audit=self.audit, now=self.now)
-        logout = Logout(sessions=self.sessions, protocols=protocols, messenger=Letterbox(), **shared)
+        logout = Logout(sessions=self.sessions, protocols=protocols, messenger=self.letters, **shared)
         signon = SignOn(clients=self.clients, sessions=self.sessions, subjects=subjects, protocols=protocols, logout=logout, **shared)
         browser = Browser(self.sessions, secure=server.secure)
         gateway = Gateway(server, browser=browser, signon=signon, logout=logout, clients=self.clients, audit=self.audit)
@@ -103,7 +105,7 @@ class World:
             home_pages(gateway),
             login_pages(gateway, desk, LoginSettings()),
             logout_pages(gateway),
-            saml_pages(gateway, self.saml),
+            saml_pages(gateway, self.saml, desk),
         ):
             app.register_blueprint(pages)
 

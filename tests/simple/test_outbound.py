@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from idp.errors import ConfigError
-from idp.sso.notice import BackChannel
+from idp.sso.notice import BackChannel, Letter
 from idp.web.outbound import Outbound, OutboundFailed, OutboundRefused
 from idp.web.public_address import may_call
 from idp.web.settings import OutboundSettings
@@ -327,6 +328,26 @@ def test_V47_a_server_that_does_not_take_part_in_the_handshake_is_cut_off(listen
     assert caught.value.cause == "outbound.timeout"
 
 
+def test_V47_a_server_that_drips_in_the_handshake_is_cut_off(listener: Listener) -> None:
+    over = threading.Event()
+
+    def answer() -> None:
+        over.wait(0.2)  # until the listener, which does not wait, has somebody to accept
+        caller = listener.socket.accept()[0]
+        with caller, suppress(OSError):
+            caller.sendall(b"\x16\x03\x03\x40\x00")  # a handshake record of 16 KiB is announced
+            while not over.wait(0.05):
+                caller.sendall(b"x")
+
+    dripping = threading.Thread(target=answer)
+    dripping.start()
+    with pytest.raises(OutboundFailed) as caught:
+        door().get(f"https://vendor.example:{listener.port}/")
+    over.set()
+    dripping.join()
+    assert caught.value.cause == "outbound.timeout"
+
+
 class Authority:
     """A certificate authority of the test's own, and a door that believes it."""
 
@@ -371,6 +392,16 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
     for variable in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"):
         monkeypatch.delenv(variable, raising=False)
     return Authority(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(("accepted", "asked"), [(True, b"hello"), (False, b"other")])
+def test_a_letter_counts_as_heard_only_if_its_answer_says_so(serve: MakeServer, accepted: bool, asked: bytes) -> None:
+    server = serve()
+    letter = Letter(b"<a/>", "text/xml", lambda answer: answer == asked)
+    notice = BackChannel(f"http://vendor.example:{server.port}/soap", {}, letter=letter)
+    assert door(OutboundSettings(allow_private=True)).deliver([notice]) == [accepted]
+    command, path, headers, body = server.seen[0]
+    assert (command, path, headers["Content-Type"], body) == ("POST", "/soap", "text/xml", "<a/>")
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])

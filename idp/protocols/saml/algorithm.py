@@ -1,6 +1,7 @@
 """The signature algorithms that are accepted, as an allow-list, and verification with one public key.
 
-SHA-1, MD5, HMAC and DSA have no line here, so there is nothing that could choose them (S53, V3, V16, IIP-ALG08).
+MD5, HMAC and DSA have no line here, so there is nothing that could choose them (S53, V3, V16, IIP-ALG08). SHA-1 has one
+that only a client with an expiry date for it can reach.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from idp.errors import BadRequest
+from idp.keys import SigningKey
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
@@ -24,13 +27,16 @@ _MORE = "http://www.w3.org/2001/04/xmldsig-more#"
 RSA_SHA256 = _MORE + "rsa-sha256"
 SHA256 = "http://www.w3.org/2001/04/xmlenc#sha256"
 
+_PSS = "http://www.w3.org/2007/05/xmldsig-more#"
+_OLD = "http://www.w3.org/2000/09/xmldsig#"
+
 _DIGESTS = {SHA256: "sha256", _MORE + "sha384": "sha384", "http://www.w3.org/2001/04/xmlenc#sha512": "sha512"}
 DIGEST_METHODS = tuple(_DIGESTS)
 
 
 @dataclass(frozen=True)
 class _Method:
-    family: Literal["rsa", "ecdsa"]
+    family: Literal["rsa", "pss", "ecdsa"]
     hash: hashes.HashAlgorithm
 
 
@@ -38,6 +44,9 @@ _METHODS = {
     RSA_SHA256: _Method("rsa", hashes.SHA256()),
     _MORE + "rsa-sha384": _Method("rsa", hashes.SHA384()),
     _MORE + "rsa-sha512": _Method("rsa", hashes.SHA512()),
+    _PSS + "sha256-rsa-MGF1": _Method("pss", hashes.SHA256()),
+    _PSS + "sha384-rsa-MGF1": _Method("pss", hashes.SHA384()),
+    _PSS + "sha512-rsa-MGF1": _Method("pss", hashes.SHA512()),
     _MORE + "ecdsa-sha256": _Method("ecdsa", hashes.SHA256()),
     _MORE + "ecdsa-sha384": _Method("ecdsa", hashes.SHA384()),
     _MORE + "ecdsa-sha512": _Method("ecdsa", hashes.SHA512()),
@@ -45,31 +54,64 @@ _METHODS = {
 SIGNATURE_METHODS = tuple(_METHODS)
 
 
-def digest(algorithm: str, octets: bytes) -> bytes:
+_OLD_METHODS = {_OLD + "rsa-sha1": _Method("rsa", hashes.SHA1())}  # noqa: S303
+_OLD_DIGESTS = {_OLD + "sha1": "sha1"}
+OUR_METHODS = tuple(name for name, method in _METHODS.items() if method.family != "ecdsa")
+"""What we can sign with: our keys are RSA."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The algorithms of one signature of ours."""
+
+    method: str = RSA_SHA256
+    digest: str = SHA256
+
+
+STANDARD = Suite()
+
+
+def choose_suite(wanted: str, methods: Sequence[str], digests: Sequence[str]) -> Suite:
+    """The suite for an application: by our setting, else of what its metadata declare (IIP-MD10), SHA-256 wherever that is among it."""
+    offered = [method for method in methods if method in OUR_METHODS]
+    method = wanted or (RSA_SHA256 if RSA_SHA256 in offered or not offered else offered[0])
+    known = [each for each in digests if each in _DIGESTS]
+    return Suite(method, SHA256 if SHA256 in known or not known else known[0])
+
+
+def sign(key: SigningKey, method: str, octets: bytes) -> bytes:
+    """The signature value by one of OUR_METHODS."""
+    if method == RSA_SHA256:
+        return key.sign(octets)
+    chosen = _METHODS[method]
+    return key.private.sign(octets, _padding(chosen), chosen.hash)
+
+
+def digest(algorithm: str, octets: bytes, *, legacy: bool = False) -> bytes:
     """The digest of the octets. Raises BadRequest for an algorithm that is not on the list."""
-    name = _DIGESTS.get(algorithm)
+    name = _DIGESTS.get(algorithm) or (_OLD_DIGESTS.get(algorithm) if legacy else None)
     if name is None:
         raise _not_allowed("digest", algorithm)
     return hashlib.new(name, octets).digest()
 
 
-def check_method(algorithm: str) -> None:
+def check_method(algorithm: str, *, legacy: bool = False) -> None:
     """Raises BadRequest for a signature algorithm that is not on the list."""
-    if algorithm not in _METHODS:
+    if algorithm not in _METHODS and not (legacy and algorithm in _OLD_METHODS):
         raise _not_allowed("signature", algorithm)
 
 
-def verifies(key: PublicKey, algorithm: str, *, signature: bytes, octets: bytes) -> bool:
+def verifies(key: PublicKey, algorithm: str, *, signature: bytes, octets: bytes, legacy: bool = False) -> bool:
     """Whether the signature over the octets was made with the private half of `key`, by that very algorithm.
 
     The family of the key decides, never the message: a key of another family is a plain no. Whatever a library
-    raises on odd input is a no as well (V15).
+    raises on odd input is a no as well (V15). `legacy` also takes SHA-1.
     """
-    check_method(algorithm)
-    method = _METHODS[algorithm]
+    check_method(algorithm, legacy=legacy)
+    method = _METHODS.get(algorithm) or _OLD_METHODS[algorithm]
     try:
-        if method.family == "rsa" and isinstance(key, rsa.RSAPublicKey):
-            key.verify(signature, octets, padding.PKCS1v15(), method.hash)
+        if method.family != "ecdsa" and isinstance(key, rsa.RSAPublicKey):
+            key.verify(signature, octets, _padding(method), method.hash)
             return True
         if method.family == "ecdsa" and isinstance(key, ec.EllipticCurvePublicKey):
             key.verify(_der(signature, key.key_size), octets, ec.ECDSA(method.hash))
@@ -77,6 +119,13 @@ def verifies(key: PublicKey, algorithm: str, *, signature: bytes, octets: bytes)
     except (InvalidSignature, ValueError):
         return False
     return False
+
+
+def _padding(method: _Method) -> padding.PKCS1v15 | padding.PSS:
+    """PSS as RFC 9231 section 2.3.10 fixes it: MGF1 with the same hash, a salt as long as the digest."""
+    if method.family == "rsa":
+        return padding.PKCS1v15()
+    return padding.PSS(padding.MGF1(method.hash), method.hash.digest_size)
 
 
 def key_is_strong(key: PublicKey) -> bool:

@@ -22,7 +22,14 @@ _NAME_FORMAT = "urn:oasis:names:tc:SAML:2.0:attrname-format:"
 _FRIENDLY: Mapping[str, str] = saml_uri.MAP["fro"]
 _OID: Mapping[str, str] = saml_uri.MAP["to"]
 
-_OID_NAMES = {"email": "mail", "first_name": "givenName", "last_name": "sn", "full_name": "displayName", "username": "uid", "phone": "telephoneNumber"}
+_OID_NAMES = {
+    "email": "mail",
+    "first_name": "givenName",
+    "last_name": "sn",
+    "full_name": "displayName",
+    "username": "uid",
+    "phone": "telephoneNumber",
+}
 """Our names for what has another one among the well-known object identifiers."""
 _CLAIMS = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/"
 _MICROSOFT = {
@@ -79,7 +86,8 @@ def add_assertion(parent: Element, statement: Statement, identifier: str) -> Ele
     _add(assertion, "Issuer").text = statement.issuer
     _add_subject(assertion, statement)
     _add_conditions(assertion, statement)
-    _add_authentication(assertion, statement)
+    if statement.context:  # none in the answer to an AttributeQuery
+        _add_authentication(assertion, statement)
     if statement.attributes:
         _add_attributes(assertion, statement)
     return assertion
@@ -113,6 +121,8 @@ def _add_subject(assertion: Element, statement: Statement) -> None:
     subject = _add(assertion, "Subject")
     if statement.name_id is not None:
         add_name_id(subject, statement.name_id)
+    if not statement.recipient:
+        return
     confirmation = _add(subject, "SubjectConfirmation", Method=_BEARER)
     data = {"NotOnOrAfter": write_time(statement.not_on_or_after), "Recipient": statement.recipient}
     if statement.in_response_to:
@@ -151,11 +161,13 @@ def _add_attributes(assertion: Element, statement: Statement) -> None:
 def _name(name: str, wanted: str) -> Mapping[str, str]:
     """Name, NameFormat and FriendlyName of an attribute. By itself a name that is a URI says so, and any other is "basic" (IIP-IDP01).
 
-    With "uri" or "oid" names with a well-known object identifier, such as `mail`, are sent under it (SDP-IDP18). With "microsoft" and
-    "plain" there is no NameFormat, as AD FS and Entra ID send them.
+    With "uri" names with a well-known object identifier, such as `mail`, are sent under it (SDP-IDP18), and with "oid" our own names for
+    the same, such as `email`, as well. With "microsoft" and "plain" there is no NameFormat, as AD FS and Entra ID send them.
     """
+    if wanted == "oid":
+        name = _OID_NAMES.get(ALIASES.get(name, name), name)
     if wanted in ("uri", "oid"):
-        name = _OID.get(name) or _OID.get(_OID_NAMES.get(ALIASES.get(name, name), ""), name)
+        name = _OID.get(name, name)
     if wanted == "microsoft":
         name = _MICROSOFT.get(ALIASES.get(name, name), name)
     if wanted in ("microsoft", "plain"):

@@ -41,7 +41,7 @@ class Attributes:
         """The attributes of one answer; `index` is AttributeConsumingServiceIndex."""
         found = {**self._of_categories(known, subject), **released} if known.settings.trust_categories else released
         if known.settings.release_requested != "ignore":
-            found = _narrowed(found, requested(known, index), only_required=known.settings.release_requested == "required")
+            found = narrow(found, requested(known, index), only_required=known.settings.release_requested == "required")
         return {**found, **self._identifiers(known, subject)} if self._scope else found
 
     def _of_categories(self, known: Known, subject: Subject) -> dict[str, tuple[str, ...]]:
@@ -53,7 +53,7 @@ class Attributes:
 
     def _identifiers(self, known: Known, subject: Subject) -> dict[str, tuple[str, ...]]:
         """subject-id or pairwise-id, as the setting says, or else as the application's metadata ask (SDP-IDP15)."""
-        wanted = known.settings.subject_identifier
+        wanted: str = known.settings.subject_identifier
         if wanted == "asked":
             wanted = next(iter(known.provider.entity_attributes.get(_WANTED, ())), "none")
         if wanted == "subject-id":
@@ -84,7 +84,7 @@ def _of_index(services: tuple[AttributeService, ...], index: int) -> AttributeSe
     )
 
 
-def _narrowed(released: Values, wanted: tuple[RequestedAttribute, ...] | None, *, only_required: bool) -> dict[str, tuple[str, ...]]:
+def narrow(released: Values, wanted: tuple[RequestedAttribute, ...] | None, *, only_required: bool = False) -> dict[str, tuple[str, ...]]:
     """What is both released and requested; an application that requests nothing gets all that is released to it."""
     if wanted is None:
         return dict(released)

@@ -8,12 +8,13 @@ from lxml import etree
 
 from idp.clock import Now
 from idp.keys import KeyRing, SigningKey
-from idp.protocols.saml.document import DS, MD, MDUI, POST, REDIRECT, SAMLP, XML, Element, printable, qualified
+from idp.protocols.saml.document import DS, MD, MDUI, POST, REDIRECT, SAMLP, SOAP, XML, Element, printable, qualified
 from idp.protocols.saml.moment import write_time
 from idp.protocols.saml.settings import EMAIL, PERSISTENT, TRANSIENT, UNSPECIFIED, SamlServerSettings
 from idp.protocols.saml.signature import sign_enveloped
 
 _CACHE = "PT6H"
+_SHIBMD = "urn:mace:shibboleth:metadata:1.0"
 _FORMATS = (PERSISTENT, TRANSIENT, EMAIL, UNSPECIFIED)
 
 
@@ -65,15 +66,23 @@ class Descriptor:
         for key in self._keys.published:
             if key.state != "retired":  # what it signed has expired within minutes
                 _add_key(role, key)
+        _add_key(role, self._keys.current, "encryption")  # for EncryptedID in LogoutRequests; every key of ours decrypts
+        _add(role, "ArtifactResolutionService", Binding=SOAP, Location=f"{self._url}/saml/soap", index="0", isDefault="true")
         for binding in (REDIRECT, POST):
             _add(role, "SingleLogoutService", Binding=binding, Location=f"{self._url}/saml/slo")
+        _add(role, "SingleLogoutService", Binding=SOAP, Location=f"{self._url}/saml/soap")
         for name_format in _FORMATS:
             _add(role, "NameIDFormat").text = name_format
         for binding in (REDIRECT, POST):  # Redirect first: many take the first, and its request carries our Lax cookies
             _add(role, "SingleSignOnService", Binding=binding, Location=f"{self._url}/saml/sso")
+        if self._settings.ecp:
+            _add(role, "SingleSignOnService", Binding=SOAP, Location=f"{self._url}/saml/ecp")
 
     def _add_display(self, role: Element) -> None:
-        display = etree.SubElement(_add(role, "Extensions"), qualified(MDUI, "UIInfo"))
+        extensions = _add(role, "Extensions")
+        if self._settings.scope:  # SDP-IDP14
+            etree.SubElement(extensions, qualified(_SHIBMD, "Scope"), {"regexp": "false"}).text = self._settings.scope
+        display = etree.SubElement(extensions, qualified(MDUI, "UIInfo"))
         _add_in_english(display, MDUI, "DisplayName", self._name)
         if self._settings.logo_url:
             etree.SubElement(display, qualified(MDUI, "Logo"), {"height": "60", "width": "80"}).text = self._settings.logo_url
@@ -85,9 +94,8 @@ class Descriptor:
         _add_in_english(organization, MD, "OrganizationURL", self._settings.organization_url)
 
 
-def _add_key(role: Element, key: SigningKey) -> None:
-    """For signing only: we decrypt nothing, so nobody should encrypt for us."""
-    info = etree.SubElement(_add(role, "KeyDescriptor", use="signing"), qualified(DS, "KeyInfo"))
+def _add_key(role: Element, key: SigningKey, use: str = "signing") -> None:
+    info = etree.SubElement(_add(role, "KeyDescriptor", use=use), qualified(DS, "KeyInfo"))
     data = etree.SubElement(info, qualified(DS, "X509Data"))
     etree.SubElement(data, qualified(DS, "X509Certificate")).text = key.certificate_base64
 

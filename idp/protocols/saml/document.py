@@ -32,6 +32,7 @@ EXCLUSIVE = "http://www.w3.org/2001/10/xml-exc-c14n#"
 REDIRECT = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect"
 POST = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"
 ARTIFACT = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Artifact"
+PAOS = "urn:oasis:names:tc:SAML:2.0:bindings:PAOS"
 SOAP = "urn:oasis:names:tc:SAML:2.0:bindings:SOAP"
 
 SchemaName = Literal["protocol", "metadata"]

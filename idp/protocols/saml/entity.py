@@ -87,7 +87,7 @@ class ServiceProvider:
     requested: tuple[RequestedAttribute, ...] = ()
     services: tuple[AttributeService, ...] = ()
     entity_attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    artifact_acs: tuple[Endpoint, ...] = ()
+    other_acs: tuple[Endpoint, ...] = ()
     signature_methods: tuple[str, ...] = ()
     digest_methods: tuple[str, ...] = ()
     valid_until: int | None = None
@@ -101,13 +101,18 @@ class ServiceProvider:
             _first(self.acs, lambda each: each.is_default is True) or _first(self.acs, lambda each: each.is_default is None) or self.acs[0]
         )
 
-    def acs_at(self, location: str) -> Endpoint | None:
-        """The endpoint of exactly this address (S52)."""
-        return _first(self.acs, lambda each: each.location == location)
+    @property
+    def every_acs(self) -> tuple[Endpoint, ...]:
+        """All endpoints that take our answers, by whichever binding."""
+        return (*self.acs, *self.other_acs)
+
+    def acs_at(self, location: str, binding: str = "") -> Endpoint | None:
+        """The endpoint of exactly this address (S52), and of this binding where one is named."""
+        return _first(self.every_acs, lambda each: each.location == location and binding in ("", each.binding))
 
     def acs_of(self, index: int) -> Endpoint | None:
         """The endpoint of this index."""
-        return _first(self.acs, lambda each: each.index == index)
+        return _first(self.every_acs, lambda each: each.index == index)
 
     def slo_by(self, binding: str) -> Endpoint | None:
         """Where to send logout messages by this binding."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from typing import Any
 
 from saml2 import create_class_from_element_tree, samlp
@@ -17,7 +18,7 @@ from saml2 import create_class_from_element_tree, samlp
 from idp.clock import Now
 from idp.errors import BadRequest
 from idp.protocols.saml.algorithm import decode_base64
-from idp.protocols.saml.document import MESSAGE, POST, REDIRECT, SAML, SAMLP, Element, parse, qualified, schema
+from idp.protocols.saml.document import MESSAGE, POST, REDIRECT, SAML, SAMLP, SOAP, Element, parse, qualified, schema
 from idp.protocols.saml.entity import ServiceProvider
 from idp.protocols.saml.moment import read_time, write_time
 from idp.protocols.saml.query import Kind, RedirectQuery, read_query, verify_query
@@ -53,12 +54,14 @@ class Opened:
 
 @dataclass(frozen=True)
 class Admitted:
-    """A message that may be acted upon: `message` is an object of saml2.samlp, made of the signed content if there is a signature."""
+    """A message that may be acted upon: `element` is the signed content if there is a signature, and `message` an object of
+    saml2.samlp made of it, for the kinds that are read that way."""
 
     message: Any
     issuer: str
     relay_state: str
     signed: bool
+    element: Element
 
 
 def from_redirect(raw_query: bytes) -> Envelope:
@@ -92,7 +95,7 @@ class Gate:
         """Reads a message that must be one of `names`, such as AuthnRequest. Raises BadRequest."""
         root = parse(envelope.xml)
         name = str(root.tag).removeprefix(f"{{{SAMLP}}}")
-        if name not in names or _KINDS[name] != envelope.kind:
+        if name not in names or not _is_of_kind(name, envelope):
             raise BadRequest(
                 "saml.message_unexpected", "This address does not take such a SAML message.", expected=" or ".join(names), received=name
             )
@@ -104,23 +107,28 @@ class Gate:
             raise BadRequest("saml.issuer_missing", "The SAML message does not say which application sent it.", expected="an Issuer")
         return Opened(envelope, name, root, issuer)
 
-    def admit(self, opened: Opened, provider: ServiceProvider, *, location: str, must_be_signed: bool) -> Admitted:
+    def admit(
+        self, opened: Opened, provider: ServiceProvider, *, location: str, must_be_signed: bool, legacy_until: date | None = None
+    ) -> Admitted:
         """The message, if it is this provider's, fresh, for our `location`, and new. Raises BadRequest.
 
-        A signature is verified wherever there is one, demanded or not (SDP-IDP05). `opened` must not be used again.
+        A signature is verified wherever there is one, demanded or not (SDP-IDP05), up to the day `legacy_until` even
+        one with SHA-1. `opened` must not be used again.
         """
         signed = _is_signed(opened)
         if must_be_signed and not signed:
             raise BadRequest(
                 "saml.signature_missing", "The application must sign its SAML messages, and this one is not signed.", expected="a signature"
             )
-        element = _verified(opened, provider)
+        legacy = legacy_until is not None and datetime.fromtimestamp(self._now(), UTC).date() <= legacy_until
+        element = _verified(opened, provider, legacy=legacy)
         _check_issuer(element, provider)
-        _check_destination(element, location, signed=signed)
+        _check_destination(element, location, demanded=signed and opened.envelope.binding != SOAP)
         issued = self._check_time(element)
         self._check_new(opened, element, issued)
-        message = create_class_from_element_tree(_CLASSES[opened.name], element)
-        return Admitted(message, provider.entity_id, opened.envelope.relay_state, signed)
+        known = _CLASSES.get(opened.name)
+        message = create_class_from_element_tree(known, element) if known else None
+        return Admitted(message, provider.entity_id, opened.envelope.relay_state, signed, element)
 
     def _check_time(self, element: Element) -> int:
         issued = read_time(element.get("IssueInstant"))
@@ -154,6 +162,11 @@ class Gate:
             )
 
 
+def _is_of_kind(name: str, envelope: Envelope) -> bool:
+    """A request comes as a request and a response as a response, where the binding tells them apart."""
+    return envelope.binding == SOAP or _KINDS.get(name) == envelope.kind
+
+
 def _decode(text: str) -> bytes:
     if len(text) > _RAW_SIZE:
         raise BadRequest(
@@ -185,13 +198,13 @@ def _is_signed(opened: Opened) -> bool:
     return is_signed(opened.root) or (query is not None and query.is_signed)
 
 
-def _verified(opened: Opened, provider: ServiceProvider) -> Element:
+def _verified(opened: Opened, provider: ServiceProvider, *, legacy: bool) -> Element:
     """The content under the signature; the root as it is when there is none. A query and its message may both be signed."""
     query = opened.envelope.query
     if query is not None and query.is_signed:
-        verify_query(query, provider.signing_keys)
+        verify_query(query, provider.signing_keys, legacy=legacy)
     if is_signed(opened.root):
-        return verify_enveloped(opened.root, provider.signing_keys)
+        return verify_enveloped(opened.root, provider.signing_keys, legacy=legacy)
     return opened.root
 
 
@@ -213,10 +226,10 @@ def _check_issuer(element: Element, provider: ServiceProvider) -> None:
         raise BadRequest("saml.issuer_wrong", "The SAML message is another application's.", expected=provider.entity_id, received=issuer)
 
 
-def _check_destination(element: Element, location: str, *, signed: bool) -> None:
-    """Present on a signed message, and ours wherever it is present (S59, Bindings sections 3.4.5.2 and 3.5.5.2)."""
+def _check_destination(element: Element, location: str, *, demanded: bool) -> None:
+    """Present on a signed message from a browser, and ours wherever it is present (S59, Bindings sections 3.4.5.2 and 3.5.5.2)."""
     destination = element.get("Destination")
-    if destination is None and not signed:
+    if destination is None and not demanded:
         return
     if destination != location:
         raise BadRequest(

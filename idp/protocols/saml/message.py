@@ -11,6 +11,7 @@ from lxml import etree
 
 from idp.clock import Now
 from idp.keys import SigningKey
+from idp.protocols.saml.algorithm import STANDARD, Suite
 from idp.protocols.saml.assertion import NameId, Statement, add_assertion, add_issuer, add_name_id
 from idp.protocols.saml.document import SAMLP, Element, printable, qualified
 from idp.protocols.saml.encryption import encrypt_assertion
@@ -40,6 +41,7 @@ class Protection:
     sign_assertion: bool = True
     sign_response: bool = False
     encrypt_for: tuple[EncryptionKey, ...] | None = None
+    suite: Suite = STANDARD
 
 
 class Writer:
@@ -57,17 +59,25 @@ class Writer:
             root.set("Consent", _CONSENT + statement.consent)
         assertion = add_assertion(root, statement, self._new_id())
         if protection.sign_assertion:
-            sign_enveloped(assertion, key)
+            sign_enveloped(assertion, key, protection.suite)
         if protection.encrypt_for is not None:
             encrypt_assertion(assertion, protection.encrypt_for)
         if protection.sign_response:
-            sign_enveloped(root, key)
+            sign_enveloped(root, key, protection.suite)
         return root
 
-    def refusal(self, status: Status, *, recipient: str, in_response_to: str, key: SigningKey) -> Element:
+    def refusal(self, status: Status, *, recipient: str, in_response_to: str, key: SigningKey, suite: Suite = STANDARD) -> Element:
         """An answer that says no; signed, so that nobody can forge one, and without an assertion (Profiles section 4.1.4.2)."""
         root = self._status_response("Response", recipient, in_response_to, status)
-        sign_enveloped(root, key)
+        sign_enveloped(root, key, suite)
+        return root
+
+    def artifact_response(self, message: Element | None, *, in_response_to: str, key: SigningKey, suite: Suite) -> Element:
+        """The message that an artifact stood for, whose own signature stays as it is (Core section 3.5.2)."""
+        root = self._status_response("ArtifactResponse", "", in_response_to, Status())
+        if message is not None:
+            root.append(message)
+        sign_enveloped(root, key, suite)
         return root
 
     def logout_request(self, name_id: NameId, *, destination: str, session_index: str, identifier: str) -> Element:
@@ -95,7 +105,9 @@ class Writer:
         return root
 
     def _message(self, name: str, destination: str, identifier: str) -> Element:
-        attributes = {"ID": identifier, "Version": "2.0", "IssueInstant": write_time(self._now()), "Destination": destination}
+        attributes = {"ID": identifier, "Version": "2.0", "IssueInstant": write_time(self._now())}
+        if destination:
+            attributes["Destination"] = destination
         root = etree.Element(qualified(SAMLP, name), attributes, nsmap={"samlp": SAMLP})
         add_issuer(root, self._issuer)
         return root
@@ -106,11 +118,11 @@ def post_value(root: Element) -> str:
     return base64.b64encode(etree.tostring(root, encoding="utf-8", xml_declaration=False)).decode()
 
 
-def redirect_url(location: str, kind: Kind, root: Element, *, relay_state: str, key: SigningKey) -> str:
+def redirect_url(location: str, kind: Kind, root: Element, *, relay_state: str, key: SigningKey, suite: Suite = STANDARD) -> str:
     """The address that carries the message by HTTP-Redirect, with its detached signature (Bindings section 3.4.4)."""
     compress = zlib.compressobj(9, zlib.DEFLATED, -15)
     deflated = compress.compress(etree.tostring(root, encoding="utf-8", xml_declaration=False)) + compress.flush()
-    query = sign_query(kind, base64.b64encode(deflated).decode(), relay_state=relay_state, key=key)
+    query = sign_query(kind, base64.b64encode(deflated).decode(), relay_state=relay_state, key=key, method=suite.method)
     return f"{location}{'&' if '?' in location else '?'}{query}"
 
 

@@ -6,7 +6,7 @@ and stumbles over a KeyInfo that has none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -15,12 +15,11 @@ from saml2 import create_class_from_element_tree, md
 
 from idp.errors import BadRequest
 from idp.protocols.saml.algorithm import PublicKey, key_is_strong
-from idp.protocols.saml.document import ARTIFACT, DS, MD, MDUI, METADATA, POST, SAMLP, XML, Element, parse, qualified, schema
+from idp.protocols.saml.document import ARTIFACT, DS, MD, MDUI, METADATA, PAOS, POST, SAMLP, XML, Element, parse, qualified, schema
 from idp.protocols.saml.entity import (
     EncryptionKey,
     Endpoint,
     MetadataProblem,
-    RequestedAttribute,
     ServiceProvider,
     address_warnings,
     certificate_key,
@@ -100,6 +99,9 @@ def _alone(entity: Element, role: Element) -> Element:
 
 
 def _provider(entity: Element, element: Element) -> ServiceProvider:
+    services = attribute_services(element)
+    for each in element.findall(qualified(MD, "AttributeConsumingService")):
+        element.remove(each)  # pysaml2 stumbles over a RequestedAttribute without NameFormat
     role = create_class_from_element_tree(md.SPSSODescriptor, element)
     every_acs = tuple(_endpoint(each) for each in role.assertion_consumer_service)
     acs = tuple(each for each in every_acs if each.binding == POST)
@@ -107,8 +109,8 @@ def _provider(entity: Element, element: Element) -> ServiceProvider:
         raise MetadataProblem(
             "no_acs", "The metadata has no address for answers by HTTP-POST.", expected=f"AssertionConsumerService with {POST}"
         )
-    artifact = tuple(each for each in every_acs if each.binding == ARTIFACT)
-    for each in (*acs, *artifact, *(slo := tuple(_endpoint(each) for each in role.single_logout_service))):
+    other = tuple(each for each in every_acs if each.binding in (ARTIFACT, PAOS))
+    for each in (*acs, *other, *(slo := tuple(_endpoint(each) for each in role.single_logout_service))):
         check_address(each.location)
         check_address(each.answer_location)
     signing, weak = strong_keys(key for _, key in _keys(element, "signing"))
@@ -121,10 +123,10 @@ def _provider(entity: Element, element: Element) -> ServiceProvider:
         authn_requests_signed=_is_true(role.authn_requests_signed),
         want_assertions_signed=_is_true(role.want_assertions_signed),
         name_id_formats=tuple(each.text.strip() for each in role.name_id_format if each.text),
-        requested=tuple(_requested(role)),
-        services=attribute_services(element),
+        requested=tuple(each for service in services for each in service.requested),
+        services=services,
         entity_attributes=entity_attributes(entity),
-        artifact_acs=artifact,
+        other_acs=other,
         signature_methods=algorithms(entity, element, "SigningMethod"),
         digest_methods=algorithms(entity, element, "DigestMethod"),
         valid_until=_valid_until(element),
@@ -166,12 +168,6 @@ def _encryption_keys(role: Element) -> tuple[EncryptionKey, ...]:
         for descriptor, key in _keys(role, "encryption")
         if isinstance(key, rsa.RSAPublicKey) and key_is_strong(key)
     )
-
-
-def _requested(role: Any) -> Iterable[RequestedAttribute]:
-    for service in role.attribute_consuming_service:
-        for each in service.requested_attribute:
-            yield RequestedAttribute(each.name, each.name_format or "", each.friendly_name or "", _is_true(each.is_required))
 
 
 def _valid_until(role: Element) -> int | None:

@@ -74,7 +74,9 @@ class NameIds:
         made = self._make(self.format(policy.format, known), policy, known, subject, before)
         if policy.subject is not None and (made is None or not is_same(made, NameId(**policy.subject))):
             raise Refusal(
-                "saml.subject_other", "The application asks for another member than the one who is signed in here.", received=made_of(policy)
+                "saml.subject_other",
+                "The application asks for another member than the one who is signed in here.",
+                received=made_of(policy),
             )
         return made
 

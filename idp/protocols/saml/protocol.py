@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -11,22 +12,27 @@ from idp.clock import Now
 from idp.directory import Subject
 from idp.errors import BadRequest, Refusal
 from idp.keys import KeyRing
+from idp.protocols.saml.algorithm import STANDARD
+from idp.protocols.saml.artifact import Artifacts, artifact_url
 from idp.protocols.saml.assertion import NameId, Statement, write_assertion
 from idp.protocols.saml.attribute import Attributes, asked_index, requested
+from idp.protocols.saml.authority import Authority, FindSubject
 from idp.protocols.saml.context import ContextOrder, read_context
 from idp.protocols.saml.descriptor import Descriptor
-from idp.protocols.saml.entity import ServiceProvider
+from idp.protocols.saml.document import ARTIFACT, SOAP, Element, parse
+from idp.protocols.saml.entity import Endpoint, ServiceProvider
 from idp.protocols.saml.gate import Envelope, Gate
 from idp.protocols.saml.logout import SamlLogout
 from idp.protocols.saml.message import Protection, Status, Writer, post_value
 from idp.protocols.saml.metadata import read_metadata
 from idp.protocols.saml.name_id import NameIds, Policy
 from idp.protocols.saml.provider import Known, Providers, naming
-from idp.protocols.saml.request import Asked, choose_acs, find_objection, is_true, read_policy, relay_state_to_return
+from idp.protocols.saml.request import Asked, choose_acs, find_objection, is_true, read_policy, relay_state_to_return, suite_of
 from idp.protocols.saml.settings import SamlServerSettings
+from idp.protocols.saml.soap import ecp_response
 from idp.protocols.saml.subject_name import Pairwise, SubjectNames
 from idp.secret import new_id
-from idp.sso.answer import Answer, FormPost
+from idp.sso.answer import Answer, FormPost, Redirect
 from idp.sso.client import Clients
 from idp.sso.notice import Notice
 from idp.sso.protocol import Grant, SignOnRequest
@@ -39,6 +45,7 @@ _STATUSES: Mapping[str, tuple[str, str]] = {
     "saml.authn_context": ("Responder", "NoAuthnContext"),
     "saml.binding": ("Requester", "UnsupportedBinding"),
     "saml.attribute_service": ("Requester", "RequestUnsupported"),
+    "saml.idp_list": ("Responder", "NoSupportedIDP"),
     "saml.name_id_not_there": ("Requester", "InvalidNameIDPolicy"),
     "saml.subject_other": ("Requester", "UnknownPrincipal"),
     "saml.name_id_policy": ("Requester", "InvalidNameIDPolicy"),
@@ -69,12 +76,16 @@ class SamlProtocol:
         store: Store,
         audit: Audit,
         now: Now,
+        find_subject: FindSubject | None = None,
         new_id: Callable[[], str] = new_id,
     ) -> None:
         self.sso_url = f"{url}/saml/sso"
+        self.ecp_url = f"{url}/saml/ecp"
+        self.has_ecp = settings.ecp
         self._descriptor = Descriptor(url, settings, keys=keys, now=now, new_id=new_id)
         self.entity_id = self._descriptor.entity_id
         self._settings = settings
+        self._audit = audit
         self._providers = Providers(clients, audit=audit, now=now)
         self._keys = keys
         self._now = now
@@ -84,8 +95,32 @@ class SamlProtocol:
         self._name_ids = NameIds(self.entity_id, names=names, new_id=new_id)
         self._attributes = Attributes(settings, names=names)
         self._contexts = ContextOrder(settings.context_order)
+        self._artifacts = Artifacts(self.entity_id, store=store, now=now)
+        self.authority = Authority(
+            settings,
+            url=url,
+            issuer=self.entity_id,
+            gate=self._gate,
+            writer=self._writer,
+            providers=self._providers,
+            keys=keys,
+            artifacts=self._artifacts,
+            attributes=self._attributes,
+            names=names,
+            find_subject=find_subject,
+            now=now,
+        )
         self.logout = SamlLogout(
-            url, gate=self._gate, writer=self._writer, providers=self._providers, sessions=sessions, keys=keys, new_id=new_id
+            url,
+            gate=self._gate,
+            writer=self._writer,
+            providers=self._providers,
+            sessions=sessions,
+            names=names,
+            keys=keys,
+            store=store,
+            now=now,
+            new_id=new_id,
         )
 
     def metadata(self) -> bytes:
@@ -96,18 +131,28 @@ class SamlProtocol:
         """The service provider in a metadata document, as `SamlSettings.metadata_xml` would hold it. Raises MetadataProblem."""
         return read_metadata(metadata.encode())
 
+    def kind(self, envelope: Envelope) -> str:
+        """Which of the messages that come by SOAP it is; nothing is verified yet. Raises BadRequest."""
+        return self._gate.open(envelope, "LogoutRequest", "ArtifactResolve", "AttributeQuery").name
+
     def read(self, envelope: Envelope) -> Asked:
-        """What a service provider asks. Raises BadRequest while no return address is known to be good."""
+        """What a service provider asks, by a browser or, in SOAP, by an enhanced client (ECP). Raises BadRequest while no return address is
+        known to be good."""
+        by_soap = envelope.binding == SOAP
+        location = self.ecp_url if by_soap else self.sso_url
         opened = self._gate.open(envelope, "AuthnRequest")
         known = self._providers.by_entity(opened.issuer)
+        until = known.settings.legacy_algorithms_until
         with naming(known):
-            admitted = self._gate.admit(opened, known.provider, location=self.sso_url, must_be_signed=known.must_sign_requests)
-            acs = choose_acs(admitted.message, known.provider)
+            admitted = self._gate.admit(
+                opened, known.provider, location=location, must_be_signed=known.must_sign_requests, legacy_until=until
+            )
+            acs = choose_acs(admitted.message, known.provider, by_soap=by_soap)
         message = admitted.message
         classes, comparison = read_context(message)
         request = self._sign_on_request(
             known,
-            acs.location,
+            acs,
             request_id=message.id,
             relay_state=relay_state_to_return(admitted.relay_state),
             policy=read_policy(message),
@@ -116,7 +161,13 @@ class SamlProtocol:
             passive=is_true(message.is_passive),
             fresh=is_true(message.force_authn),
         )
-        return Asked(request, find_objection(admitted) or self._object(request, known))
+        return Asked(request, find_objection(admitted, acs, entity_id=self.entity_id) or self._object(request, known))
+
+    def ecp_answer(self, answer: Answer) -> bytes:
+        """The answer to an enhanced client, in SOAP. Raises BadRequest when the sequence wants a browser."""
+        if not isinstance(answer, FormPost):
+            raise BadRequest("saml.ecp_browser", "This sign-in needs a browser.")
+        return ecp_response(parse(base64.b64decode(answer.fields["SAMLResponse"])), answer.url)
 
     def start(self, entity_id: str, relay_state: str) -> SignOnRequest:
         """A sign-on that the member starts here, where the client allows it (S62). Raises BadRequest."""
@@ -129,7 +180,7 @@ class SamlProtocol:
                 client_id=known.client.id,
             )
         return self._sign_on_request(
-            known, known.provider.default_acs.location, relay_state=relay_state_to_return(relay_state) or known.settings.relay_state
+            known, known.provider.default_acs, relay_state=relay_state_to_return(relay_state) or known.settings.relay_state
         )
 
     def respond(self, request: SignOnRequest, grant: Grant) -> tuple[Answer, Mapping[str, Any]]:
@@ -140,10 +191,13 @@ class SamlProtocol:
         before = NameId(**earlier.state["name_id"]) if earlier and earlier.state else None
         name_id = self._name_ids.make(Policy(**state["policy"]), known, grant.subject, before=before)
         attributes = self._attributes.choose(grant.attributes, known, grant.subject, index=state["attributes"])
+        if attributes.keys() - grant.attributes.keys():  # `signon.ok` names what the client's own release holds, and no more
+            self._audit.record("saml.released_beside", client=known.client.id, released=sorted(attributes.keys() - grant.attributes.keys()))
         context = self._context(request, grant.session.context)
         statement = self._statement(known, state, grant.session, name_id=name_id, attributes=attributes, context=context)
         root = self._writer.response(statement, _protection(known), self._keys.current)
-        return _post(state, root), self.logout.participant_state(name_id, grant.session)
+        self.authority.remember(known, grant.subject, name_id, ends=grant.session.ends)
+        return self._send(request, root, grant.session.id), self.logout.participant_state(name_id, grant.session)
 
     def _statement(
         self,
@@ -178,24 +232,24 @@ class SamlProtocol:
         """A signed Response that says no, with our reference in its StatusMessage (IIP-IDP05)."""
         code, second = _STATUSES.get(refusal.cause, ("Responder", "RequestDenied"))
         status = Status(code, second, f"{refusal.message} [{refusal.cause}, reference {reference}]")
-        root = self._writer.refusal(
-            status, recipient=request.state["acs"], in_response_to=request.state["request_id"], key=self._keys.current
-        )
-        return _post(request.state, root)
+        known, state, key = self._providers.by_client(request.client_id), request.state, self._keys.current
+        suite = suite_of(known) if known else STANDARD
+        root = self._writer.refusal(status, recipient=state["acs"], in_response_to=state["request_id"], key=key, suite=suite)
+        return self._send(request, root, "")
 
     def preview(self, client_id: str, subject: Subject, session: Session) -> bytes:
         """The assertion that the client would get for the member, unsigned, for whoever connects it; nothing is stored. Raises Refusal."""
         known = self._providers.by_client(client_id)
         if known is None:
             raise BadRequest("client.unknown", "There is no such SAML application.", received=client_id)
-        request = self._sign_on_request(known, known.provider.default_acs.location)
+        request = self._sign_on_request(known, known.provider.default_acs)
         released = self._attributes.choose(known.client.release.apply(subject), known, subject, index=None)
         name_id = self._name_ids.preview(known, subject)
         statement = self._statement(known, request.state, session, name_id=name_id, attributes=released, context=session.context)
         return write_assertion(statement)
 
     def logout_notice(self, participant: Participant, session: Session) -> Notice | None:  # noqa: ARG002  SessionIndex is in the state
-        """A LogoutRequest by HTTP-Redirect; None when the application takes none."""
+        """A LogoutRequest; None when the application takes none."""
         return self.logout.notice(participant)
 
     def logout_answer(self, state: Mapping[str, Any], *, complete: bool) -> Answer:
@@ -205,7 +259,7 @@ class SamlProtocol:
     def _sign_on_request(
         self,
         known: Known,
-        acs: str,
+        acs: Endpoint,
         *,
         request_id: str = "",
         relay_state: str = "",
@@ -216,7 +270,8 @@ class SamlProtocol:
         fresh: bool = False,
     ) -> SignOnRequest:
         state = {
-            "acs": acs,
+            "acs": acs.location,
+            "binding": acs.binding,
             "request_id": request_id,
             "relay_state": relay_state,
             "policy": asdict(policy),
@@ -249,10 +304,18 @@ class SamlProtocol:
             )
         return stated
 
+    def _send(self, request: SignOnRequest, root: Element, session_id: str) -> Answer:
+        """By the binding of the return address."""
+        state = request.state
+        if state["binding"] == ARTIFACT:
+            artifact = self._artifacts.issue(request.client_id, session_id, root)
+            return Redirect(artifact_url(state["acs"], artifact, state["relay_state"]))
+        return _post(state, root)
+
     def _known(self, request: SignOnRequest) -> Known:
         """The client as it is now: its return address may have been withdrawn while the member signed in."""
         known = self._providers.by_client(request.client_id)
-        if known is None or known.provider.acs_at(request.state["acs"]) is None:
+        if known is None or known.provider.acs_at(request.state["acs"], request.state["binding"]) is None:
             raise BadRequest(
                 "saml.acs_withdrawn",
                 "The application's settings were changed meanwhile. Please start again there.",
@@ -267,6 +330,7 @@ def _protection(known: Known) -> Protection:
         sign_assertion=sign != "response" or known.provider.want_assertions_signed,
         sign_response=sign != "assertion",
         encrypt_for=known.provider.encryption_keys if known.settings.encrypt else None,
+        suite=suite_of(known),
     )
 
 

@@ -66,10 +66,11 @@ def read_query(raw: bytes) -> RedirectQuery:
     )
 
 
-def verify_query(query: RedirectQuery, keys: Iterable[PublicKey]) -> None:
+def verify_query(query: RedirectQuery, keys: Iterable[PublicKey], *, legacy: bool = False) -> None:
     """Raises BadRequest unless one of the keys, which come from metadata alone, made the signature over the octets received."""
-    algorithm.check_method(query.signature_method)
-    if not any(algorithm.verifies(key, query.signature_method, signature=query.signature, octets=query.signed) for key in keys):
+    method = query.signature_method
+    algorithm.check_method(method, legacy=legacy)
+    if not any(algorithm.verifies(key, method, signature=query.signature, octets=query.signed, legacy=legacy) for key in keys):
         raise BadRequest(
             "saml.signature_invalid",
             "The signature of the SAML message does not fit: another key than the application's, or the address was changed on the way.",
@@ -77,11 +78,11 @@ def verify_query(query: RedirectQuery, keys: Iterable[PublicKey]) -> None:
         )
 
 
-def sign_query(kind: Kind, message: str, *, relay_state: str, key: SigningKey) -> str:
+def sign_query(kind: Kind, message: str, *, relay_state: str, key: SigningKey, method: str = RSA_SHA256) -> str:
     """The query string for a message that is deflated and in base64 already, with our signature."""
-    fields = {kind: message, **({"RelayState": relay_state} if relay_state else {}), "SigAlg": RSA_SHA256}
+    fields = {kind: message, **({"RelayState": relay_state} if relay_state else {}), "SigAlg": method}
     signed = "&".join(f"{name}={quote_plus(value)}" for name, value in fields.items())
-    signature = base64.b64encode(key.sign(signed.encode())).decode()
+    signature = base64.b64encode(algorithm.sign(key, method, signed.encode())).decode()
     return f"{signed}&Signature={quote_plus(signature)}"
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from idp.protocols.saml.algorithm import OUR_METHODS
 from idp.protocols.saml.context import WEAKEST_FIRST
 from idp.protocols.saml.encryption import usable
 from idp.protocols.saml.entity import MetadataProblem, ServiceProvider, certificate_key, make_provider
@@ -22,6 +25,13 @@ NO_NAME_ID = "none"
 _FORMATS = {"persistent": PERSISTENT, "transient": TRANSIENT, "email": EMAIL, "unspecified": UNSPECIFIED, "none": NO_NAME_ID, "": ""}
 
 
+_ALGORITHMS = {
+    f"{name}-sha{bits}": next(each for each in OUR_METHODS if each.endswith(ending.format(bits)))
+    for name, ending in (("rsa", "#rsa-sha{}"), ("rsa-pss", "#sha{}-rsa-MGF1"))
+    for bits in (256, 384, 512)
+}
+
+
 def _format(value: str) -> str:
     """The URI of a NameID format, from its short name or as it is."""
     if value in _FORMATS:
@@ -29,6 +39,14 @@ def _format(value: str) -> str:
     if ":" not in value:
         raise ValueError('a NameID format is "persistent", "transient", "email", "unspecified", "none" or the URI of another')
     return value
+
+
+def _signature_algorithm(value: str) -> str:
+    """The URI of a signature algorithm, from its short name or as it is."""
+    wanted = _ALGORITHMS.get(value, value)
+    if wanted not in ("", *OUR_METHODS):
+        raise ValueError(f"signature_algorithm is one of {', '.join(_ALGORITHMS)}")
+    return wanted
 
 
 def _list(value: Any) -> Any:
@@ -45,6 +63,7 @@ def _certificate(value: Any, info: ValidationInfo) -> Any:
         raise ValueError(f"the certificate's file {value} cannot be read: {error.strerror}") from None
 
 
+SignatureAlgorithm = Annotated[str, AfterValidator(_signature_algorithm)]
 NameIdFormat = Annotated[str, AfterValidator(_format)]
 CertificateText = Annotated[str, BeforeValidator(_certificate)]
 
@@ -68,6 +87,11 @@ class SamlSettings(Settings):
     """The application's certificates (PEM, or their files): to verify what it signs and to encrypt for it. Only without metadata."""
     sign: Literal["assertion", "response", "both"] = "assertion"
     """What we sign. Metadata that want the assertion signed are obeyed in any case."""
+    signature_algorithm: SignatureAlgorithm = ""
+    """What we sign with: "rsa-sha256", "-sha384", "-sha512" or "rsa-pss-sha256", "-sha384", "-sha512". Empty: of what the metadata declare
+    (alg:SigningMethod), else rsa-sha256."""
+    legacy_algorithms_until: date | None = None
+    """Last day on which signatures with SHA-1 are still taken from this application; not set: never. Money can buy a forged one."""
     encrypt: bool = False
     """Encrypts assertions for the application's key."""
     name_id_format: NameIdFormat = ""
@@ -84,8 +108,9 @@ class SamlSettings(Settings):
     subject_identifier: Literal["asked", "subject-id", "pairwise-id", "none"] = "asked"
     """Standard subject identifier attribute to send where [saml] has a scope; "asked": the one that the metadata ask for."""
     attribute_format: Literal["auto", "uri", "oid", "basic", "unspecified", "microsoft", "plain"] = "auto"
-    """NameFormat of attributes. "auto": "uri" for names that are URIs, else "basic". "uri" or "oid" also sends known names, such as `mail`,
-    by their object identifiers; "microsoft" by their addresses in Microsoft's products; "plain" as they are, without NameFormat."""
+    """NameFormat of attributes. "auto": "uri" for names that are URIs, else "basic". "uri" also sends known names, such as `mail`, by
+    their object identifiers; "oid" our own names, such as `email`, as well; "microsoft" by their addresses in Microsoft's products; "plain"
+    as they are, without NameFormat."""
     release_requested: Literal["ignore", "requested", "required"] = "ignore"
     """Narrows the release to the attributes that the metadata request, or to those of them that are marked as required."""
     trust_categories: bool = False
@@ -93,6 +118,12 @@ class SamlSettings(Settings):
     trust: an application can write any category into its own."""
     consent: Literal["", "unspecified", "obtained", "prior", "current-implicit", "current-explicit", "unavailable", "inapplicable"] = ""
     """Whether the member agreed that data are sent, as the Response shall say it (Consent); empty leaves it out."""
+    logout_choice: bool = False
+    """Asks a member who signs out in the application whether that means everywhere, or there alone."""
+    attribute_query: bool = False
+    """Lets the application ask for a member's attributes by SOAP, for as long as it knows the member."""
+    logout_binding: Literal["auto", "redirect", "post", "soap"] = "auto"
+    """How the application is told that a session has ended. "auto": by the first of redirect, soap and post that its metadata have."""
     require_signed_requests: bool | None = None
     """Whether sign-in requests must be signed. Not set: as the metadata say. A signature that is there is verified in any case."""
     idp_initiated: bool = False
@@ -153,9 +184,12 @@ class SamlServerSettings(Settings):
     """validUntil of our metadata. Long, because many vendors take them once, as a file."""
     scope: str = ""
     """Domain behind the @ of subject-id and pairwise-id (SDP-IDP14), such as "assoc.example". Empty: neither is sent. Never change it."""
+    ecp: bool = False
+    """Enhanced clients (programs, no browsers) may sign members in by SOAP with name and password, at applications whose metadata have an
+    address for that (PAOS)."""
     context_order: tuple[str, ...] = WEAKEST_FIRST
     """Authentication context classes, the weakest first: a sign-in of one class is good for every weaker one."""
-    category_release: dict[str, tuple[str, ...]] = {}
+    category_release: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     """Entity category -> attributes that applications with `trust_categories` get for it."""
     display_name: str = ""
     """What applications call us where they let members choose (mdui:DisplayName). Empty: `organization`, or our host name."""

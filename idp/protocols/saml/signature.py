@@ -18,7 +18,7 @@ from lxml import etree
 from idp.errors import BadRequest
 from idp.keys import SigningKey
 from idp.protocols.saml import algorithm
-from idp.protocols.saml.algorithm import RSA_SHA256, SHA256, PublicKey, decode_base64
+from idp.protocols.saml.algorithm import STANDARD, PublicKey, Suite, decode_base64
 from idp.protocols.saml.document import DS, EXCLUSIVE, MESSAGE, SAML, Bounds, Element, canonical, parse, qualified
 
 _ENVELOPED = DS + "enveloped-signature"
@@ -27,10 +27,10 @@ _ENVELOPED = DS + "enveloped-signature"
 _SIGNED_INFO = (
     f'<ds:SignedInfo xmlns:ds="{DS}">'
     f'<ds:CanonicalizationMethod Algorithm="{EXCLUSIVE}"></ds:CanonicalizationMethod>'
-    f'<ds:SignatureMethod Algorithm="{RSA_SHA256}"></ds:SignatureMethod>'
+    '<ds:SignatureMethod Algorithm="{method}"></ds:SignatureMethod>'
     '<ds:Reference URI="#{id}"><ds:Transforms>'
     f'<ds:Transform Algorithm="{_ENVELOPED}"></ds:Transform><ds:Transform Algorithm="{EXCLUSIVE}"></ds:Transform>'
-    f'</ds:Transforms><ds:DigestMethod Algorithm="{SHA256}"></ds:DigestMethod>'
+    '</ds:Transforms><ds:DigestMethod Algorithm="{digest_method}"></ds:DigestMethod>'
     "<ds:DigestValue>{digest}</ds:DigestValue></ds:Reference></ds:SignedInfo>"
 )
 _SIGNATURE = (
@@ -52,14 +52,14 @@ class _Claim:
     prefixes: tuple[str, ...]
 
 
-def sign_enveloped(element: Element, key: SigningKey) -> None:
+def sign_enveloped(element: Element, key: SigningKey, suite: Suite = STANDARD) -> None:
     """Puts a ds:Signature into the element: after its Issuer if it has one, else first, as every SAML schema wants it.
 
     The element's ID must be one of ours, a name without markup. It may stand inside a larger document.
     """
-    digest = base64.b64encode(algorithm.digest(SHA256, canonical(element))).decode()
-    signed_info = _SIGNED_INFO.format(id=element.get("ID"), digest=digest)
-    value = base64.b64encode(key.sign(signed_info.encode())).decode()
+    digest = base64.b64encode(algorithm.digest(suite.digest, canonical(element))).decode()
+    signed_info = _SIGNED_INFO.format(id=element.get("ID"), digest=digest, method=suite.method, digest_method=suite.digest)
+    value = base64.b64encode(algorithm.sign(key, suite.method, signed_info.encode())).decode()
     signature = etree.fromstring(_SIGNATURE.format(signed_info=signed_info, value=value, certificate=key.certificate_base64))
     has_issuer = len(element) > 0 and element[0].tag == qualified(SAML, "Issuer")
     element.insert(1 if has_issuer else 0, signature)
@@ -70,22 +70,22 @@ def is_signed(root: Element) -> bool:
     return next(root.iter(qualified(DS, "Signature")), None) is not None
 
 
-def verify_enveloped(root: Element, keys: Iterable[PublicKey], bounds: Bounds = MESSAGE) -> Element:
+def verify_enveloped(root: Element, keys: Iterable[PublicKey], bounds: Bounds = MESSAGE, *, legacy: bool = False) -> Element:
     """The signed content, freshly parsed from the octets that the signature covers; `root` is consumed and must not be read again.
 
     `keys` come from metadata alone: KeyInfo is not looked at (S56). Raises BadRequest unless there is exactly one
-    signature, a child of the root, over the whole root, and one of the keys made it.
+    signature, a child of the root, over the whole root, and one of the keys made it. `legacy` also takes SHA-1.
     """
     signature = _only_signature(root)
     claim = _read_claim(root, signature)
-    if not any(algorithm.verifies(key, claim.method, signature=claim.value, octets=claim.octets) for key in keys):
+    if not any(algorithm.verifies(key, claim.method, signature=claim.value, octets=claim.octets, legacy=legacy) for key in keys):
         raise BadRequest(
             "saml.signature_invalid",
             "The signature of the SAML message was not made with a key that we know for this application.",
             expected="a signature by a certificate in the application's metadata",
         )
     content = canonical(_without(root, signature), claim.prefixes)
-    if not hmac.compare_digest(algorithm.digest(claim.digest_method, content), claim.digest):
+    if not hmac.compare_digest(algorithm.digest(claim.digest_method, content, legacy=legacy), claim.digest):
         raise BadRequest(
             "saml.signature_invalid", "The SAML message was changed after it was signed.", expected="the content that was signed"
         )
