@@ -47,6 +47,13 @@ class Answer:
         return json.loads(self.text)
 
 
+class _Staying(urllib.request.HTTPRedirectHandler):
+    """Does not go where a redirect leads."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
 @dataclass(frozen=True)
 class SimulatedImis:
     """One that runs."""
@@ -69,6 +76,18 @@ class SimulatedImis:
             with error:
                 return Answer(error.code, dict(error.headers), error.read().decode())
 
+    def browse(self, method: str, path: str, *, form: Mapping[str, str] | None = None, cookie: str = "") -> Answer:
+        """A request of a browser's, which shows redirects and does not follow them."""
+        request = urllib.request.Request(self.url + path, data=urlencode(form).encode() if form else None, method=method)
+        if cookie:
+            request.add_header("Cookie", cookie)
+        try:
+            with urllib.request.build_opener(_Staying).open(request, timeout=10) as response:
+                return Answer(response.status, dict(response.headers), response.read().decode())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, dict(error.headers), error.read().decode())
+
     def order(self, mode: str, **fault: Any) -> None:
         """From now on this fault."""
         answer = self.ask("POST", "/_simulator/fault", body={"mode": mode, **fault})
@@ -79,6 +98,11 @@ class SimulatedImis:
 
     def change(self, person_id: str, **change: Any) -> None:
         answer = self.ask("POST", f"/_simulator/people/{person_id}", body=change)
+        assert answer.status == 200, answer.text
+
+    def change_query(self, path: str, column: str, kind: str = "") -> None:
+        """A column gets another type; without one it is gone."""
+        answer = self.ask("POST", "/_simulator/query", body={"path": path, "column": column, "type": kind})
         assert answer.status == 200, answer.text
 
     def password_checks(self, username: str) -> int:
@@ -112,3 +136,8 @@ def rest_settings(url: str, **changes: Any) -> DirectorySettings:
     """[directory] for that iMIS, with short waits."""
     given = {"kind": "imis-rest", "site_url": url, "allow_http": True, "service_username": SERVICE, "service_password": DEMO}
     return DirectorySettings.model_validate({**given, **changes})
+
+
+def soap_settings(url: str, **changes: Any) -> DirectorySettings:
+    """[directory] for that iMIS as a 2017 one, with attributes by its REST interface under the scheduler's root."""
+    return rest_settings(url, **{"kind": "imis-soap", "api_base": f"{url}/Asi.Scheduler_iMIS", **changes})

@@ -244,6 +244,76 @@ def test_5_7_unlock_user_opens_a_lock(imis: SimulatedImis) -> None:
     assert execute(imis, "ValidateUser", "lock", "demo").json["Result"] is True
 
 
+def test_5_5_a_query_is_flat_and_an_iqa_is_a_bag(imis: SimulatedImis) -> None:
+    token = token_of(imis)
+    path = "QueryName=$/Sso/Profile&parameter=ada"
+    (flat,) = imis.ask("GET", f"/api/Query?{path}", token=token).json["Items"]["$values"]
+    (bag,) = imis.ask("GET", f"/api/IQA?{path}", token=token).json["Items"]["$values"]
+    assert flat == {
+        "$type": "System.Dynamic.ExpandoObject, System.Core",
+        "iMIS Id": "1001",
+        "Chapter": "North",
+        "Member Type": "REG",
+        "Paid Through": "2031-12-31T00:00:00",
+        "CE Credits": 12,
+    }
+    found = {entry["Name"]: entry["Value"] for entry in bag["Properties"]["$values"]}
+    assert (found["ResultRow"], found["CE Credits"]) == ("1", {"$type": "System.Int32", "$value": 12})
+
+
+@pytest.mark.parametrize("query", ["", "&parameter=ada&parameter=x"])
+def test_5_5_every_prompt_must_be_given(imis: SimulatedImis, query: str) -> None:
+    assert imis.ask("GET", f"/api/Query?QueryName=$/Sso/Profile{query}", token=token_of(imis)).status == 400
+
+
+def test_5_5_a_definition_tells_prompts_and_columns(imis: SimulatedImis) -> None:
+    token = token_of(imis)
+    found = execute(imis, "FindByPath", "$/Sso/Committees", entity="QueryDefinition", token=token).json["Result"]
+    assert [(each["Alias"], each["DataTypeName"]) for each in found["Properties"]["$values"]] == [
+        ("iMIS Id", "System.String"),
+        ("Committee", "System.String"),
+    ]
+    prompts = imis.ask("GET", "/api/QueryParameterDefinition?QueryPath=$/Sso/Committees", token=token).json["Items"]["$values"]
+    assert prompts == found["Parameters"]["$values"]
+
+
+def test_5_2_on_2017_there_is_no_user_security_and_no_query(clock: Clock) -> None:
+    with simulated_imis(settings=SimulatorSettings(generation="2017"), now=clock) as imis:
+        token = token_of(imis)
+        for answer in (
+            execute(imis, "ValidateUser", "ada", "demo", token=token),
+            imis.ask("GET", "/api/Query?QueryName=$/Sso/Profile&parameter=ada", token=token),
+        ):
+            assert "There is no service defined for" in answer.json["Message"]
+        assert imis.ask("GET", "/Asi.Scheduler_iMIS/api/IQA?QueryName=$/Sso/Profile&parameter=ada", token=token).status == 200
+
+
+@pytest.mark.parametrize(
+    ("more", "names"),
+    [
+        ({}, 3),
+        ({"IncludeInactive": True}, 4),
+        ({"GroupClassIdFilter": ["CHAPTER"]}, 0),
+        ({"GroupClassIdFilter": {"$values": ["COMMITTEE"]}}, 3),
+    ],
+)
+def test_5_6_relationships_are_found(imis: SimulatedImis, more: dict[str, Any], names: int) -> None:
+    body = {"EntityTypeName": "GroupMember", "OperationName": "FindRelationships", "PartyId": "1002", **more}
+    found = imis.ask("POST", "/api/GroupMember/_execute", body=body, token=token_of(imis)).json["Result"]["$values"]
+    assert len(found) == names
+
+
+def test_5_2_what_is_made_is_201_and_a_second_login_is_a_duplicate(imis: SimulatedImis) -> None:
+    token = token_of(imis)
+    person = {"$type": "PersonData", "PersonName": {"LastName": "Lindqvist"}}
+    made = imis.ask("POST", "/api/Person", body=person, token=token)
+    assert made.status == 201
+    user = {"$type": "UserData", "UserName": "eve", "UserId": made.json["Id"]}
+    assert imis.ask("POST", "/api/User", body=user, token=token).status == 201
+    assert "DuplicateProviderUserKey" in imis.ask("POST", "/api/User", body=user, token=token).text
+    assert "ValidationResultsData" in imis.ask("POST", "/api/Person", body={"$type": "PersonData"}, token=token).text
+
+
 def test_the_panel_takes_json_alone_so_that_no_page_can_post_to_it(imis: SimulatedImis) -> None:
     assert imis.ask("POST", "/_simulator/purge", form={"a": "b"}).status == 415
     assert imis.ask("POST", "/_simulator/fault", body={"mode": "magic"}).status == 400

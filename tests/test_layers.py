@@ -52,6 +52,7 @@ HOMES = {
     "authlib": ["demo/"],
     "joserfc": ["demo/"],
     "requests": ["demo/"],
+    "zeep": ["directory/imis_soap.py"],
 }
 """Each library, and the only places (under idp/) that import it."""
 

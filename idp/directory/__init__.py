@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from idp.errors import IdpError, Unavailable
 from idp.secret import Secret
@@ -102,3 +102,22 @@ class Accounts(Protocol):
 
     def set_password(self, subject: Subject, password: Secret) -> None:
         """A new password for the login, which is unlocked too. Raises AccountRefused, DirectoryUnavailable."""
+
+
+@runtime_checkable
+class TicketExchange(Protocol):
+    """An ability that some directories have besides: members sign in at iMIS itself, which then posts a refresh token (imis-redirect)."""
+
+    def exchange(self, refresh_token: Secret) -> Subject | None:
+        """Whose token it is; None for a visitor who is not signed in, for a token iMIS refuses, and the second time one is shown.
+
+        Raises DirectoryUnavailable. The caller has bound the post to a browser that it sent to iMIS: the token says who, no more.
+        """
+
+
+@runtime_checkable
+class CookieReader(Protocol):
+    """An ability that some directories have besides: to tell who is signed in to iMIS by its login cookie (imis-cookie)."""
+
+    def subject_of_cookie(self, login_cookie: Secret) -> Subject | None:
+        """Whose login it is, asked of iMIS each time; None if iMIS knows nobody by it. Raises DirectoryUnavailable."""

@@ -75,6 +75,12 @@ def date(value: Any) -> str:
     return found[1] if found and found[1] != _NO_DATE else ""
 
 
+def text_or_date(value: Any) -> str:
+    """A text; dates among further attributes are cut too, if they have iMIS's form (4.1), and the empty one is none."""
+    found = text(value)
+    return date(found) if re.fullmatch(r"\d{4}-\d{2}-\d{2}T[\d:.]+", found, re.ASCII) else found
+
+
 def properties(row: Any) -> dict[str, Any]:
     """Name -> value of a row: a property bag (`Properties`, or the collection itself) or a flat object (4.1, 5.5). A null is absent."""
     bag = values(row.get("Properties", row)) if isinstance(row, dict) else values(row)
@@ -149,19 +155,34 @@ def group_names(members: Iterable[Mapping[str, Any]], party_id: str) -> tuple[st
     return tuple(dict.fromkeys(name for group in current if (name := text(group.get("Name")))))
 
 
+def subscription_names(subscriptions: Iterable[Mapping[str, Any]], party_id: str) -> tuple[str, ...]:
+    """What the member has subscribed to, of those that say they are theirs (5.6; its members are UNKNOWN, so several are looked at)."""
+    own = (each for each in map(properties, subscriptions) if contact_id(each, "PartyId", "ID", "Id") == party_id)
+    found = (contact_id(each, "ProductCode", "ItemId", "Name") for each in own if text(each.get("Status")) in ("", "A", "Active"))
+    return tuple(dict.fromkeys(name for name in found if name))
+
+
+def definition_columns(definition: Any) -> dict[str, str]:
+    """The columns of an IQA's definition with their types (5.5): by alias, or by name where there is none."""
+    found = values(_object(definition).get("Properties"))
+    if found is None:
+        raise DirectoryUnavailable("FindByPath of QueryDefinition: an answer without columns")
+    entries = [entry for entry in found if isinstance(entry, dict)]
+    return {name: text(entry.get("DataTypeName")) for entry in entries if (name := text(entry.get("Alias")) or text(entry.get("Name")))}
+
+
+def parameter_count(definition: Any) -> int:
+    """How many prompts an IQA's definition has."""
+    return len(values(_object(definition).get("Parameters")) or [])
+
+
 def present(found: Mapping[str, str]) -> Attributes:
     """One value each; what is empty is absent."""
     return {name: (value,) for name, value in found.items() if value}
 
 
 def _named(bag: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
-    return {ours: (date if ours in _DATES else _text_or_date)(bag.get(theirs)) for ours, theirs in names.items()}
-
-
-def _text_or_date(value: Any) -> str:
-    """Dates among further attributes are cut too, if they have iMIS's form (4.1)."""
-    found = text(value)
-    return date(found) if re.fullmatch(r"\d{4}-\d{2}-\d{2}T[\d:.]+", found, re.ASCII) else found
+    return {ours: (date if ours in _DATES else text_or_date)(bag.get(theirs)) for ours, theirs in names.items()}
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -9,9 +9,9 @@ import email.utils
 import json
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 from urllib.parse import urlencode
 
 import urllib3
@@ -24,6 +24,7 @@ from idp.directory.deadline import Deadline
 from idp.directory.settings import ImisRestSettings
 from idp.secret import Secret
 
+_ACCEPT = {"json": "application/json", "xml": "text/xml"}
 _CHUNK = 64 * 1024
 _PAUSE = 1  # seconds after a 429 that does not say how long (facts on iMIS, 12 row 14)
 _LONGEST_PAUSE = 3600
@@ -36,9 +37,13 @@ class Call:
     what: str
     method: str
     path: str = field(repr=False)
-    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: Mapping[str, str] | Sequence[tuple[str, str]] = field(default_factory=dict, repr=False)
     form: Mapping[str, str] | None = field(default=None, repr=False)
     json: Any = field(default=None, repr=False)
+    xml: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    answer: Literal["json", "xml"] = "json"
+    """What must come back."""
 
     def url(self, base: str) -> str:
         return f"{base}{self.path}" + (f"?{urlencode(self.query)}" if self.query else "")
@@ -49,12 +54,14 @@ class Call:
             return urlencode(self.form).encode(), {"Content-Type": "application/x-www-form-urlencoded"}
         if self.json is not None:
             return json.dumps(self.json).encode(), {"Content-Type": "application/json"}
+        if self.xml is not None:
+            return self.xml, {"Content-Type": "text/xml; charset=utf-8"}
         return None, {}
 
 
 @dataclass(frozen=True)
 class Reply:
-    """iMIS's own answer: 2xx with JSON, or a 4xx with JSON or None."""
+    """iMIS's own answer: 2xx with JSON, or with XML as bytes where that was asked for, or a 4xx with JSON or None."""
 
     status: int
     body: Any = field(default=None, repr=False)
@@ -63,8 +70,8 @@ class Reply:
 class ImisHttp:
     """The connections to one iMIS. Threads may share it."""
 
-    def __init__(self, settings: ImisRestSettings, *, now: Now) -> None:
-        self._base = settings.base
+    def __init__(self, settings: ImisRestSettings, *, now: Now, base: str = "") -> None:
+        self._base = base or settings.base
         self._connect_timeout = settings.connect_timeout
         self._call_timeout = settings.call_timeout
         self._max_body = settings.max_body
@@ -90,7 +97,7 @@ class ImisHttp:
 
     def _exchange(self, call: Call, token: Secret | None, deadline: Deadline) -> tuple[int, Mapping[str, str], bytes]:
         content, headers = call.content()
-        headers |= {"Accept": "application/json", "Accept-Encoding": "identity"}
+        headers |= {"Accept": _ACCEPT[call.answer], "Accept-Encoding": "identity", **call.headers}
         if token is not None:
             headers["Authorization"] = f"Bearer {token.reveal()}"
         left = deadline.left()
@@ -160,6 +167,8 @@ def _seconds(retry_after: str | None, now: int) -> int:
 def _read(call: Call, status: int, headers: Mapping[str, str], body: bytes) -> Reply:
     """Tells an answer of iMIS's own from everything else that may come (F12)."""
     content_type = headers.get("Content-Type", "").split(";")[0].strip().lower()
+    if call.answer == "xml":
+        return _read_xml(call, status, content_type, body)
     is_json = content_type in ("application/json", "text/json") or content_type.endswith("+json")
     if 200 <= status < 300:
         if not is_json:
@@ -170,6 +179,15 @@ def _read(call: Call, status: int, headers: Mapping[str, str], body: bytes) -> R
     if 400 <= status < 500 and "html" not in content_type:  # a page of HTML with 404 is a proxy's or a maintenance notice
         return Reply(status, _parse(call, body) if is_json and body.strip() else None)
     raise DirectoryUnavailable(f"{call.what}: status {status}, {_name(content_type)}")
+
+
+def _read_xml(call: Call, status: int, content_type: str, body: bytes) -> Reply:
+    """SOAP 1.1 answers 200 with text/xml; a fault is 500 (SOAP 1.1, 6.2), and never "wrong password"."""
+    if status == 429:
+        return Reply(status)
+    if status != 200 or content_type not in ("text/xml", "application/xml", "application/soap+xml"):
+        raise DirectoryUnavailable(f"{call.what}: status {status}, {_name(content_type)} in place of XML")
+    return Reply(status, body)
 
 
 def _name(content_type: str) -> str:

@@ -1,36 +1,28 @@
 """Cloud iMIS (EMS) as a directory: ValidateUser through a service account, then the contact's data, all by REST.
 
 The plan is in facts on iMIS 2.4, 4 and 5: an ordinary member cannot have a token of their own (2.1), so a service account asks for them.
-One sign-in is one ValidateUser, whatever happens: iMIS counts the tries and locks after five (F13).
+One sign-in is one password check, whatever happens: iMIS counts the tries and locks after five (F13).
 """
 
 from __future__ import annotations
 
-import re
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from idp.clock import Now
-from idp.directory import Attributes, DirectoryUnavailable, Subject
+from idp.directory import DirectoryUnavailable, NewPerson, Subject
 from idp.directory.bulkhead import Bulkhead
 from idp.directory.credential import fold, usable
 from idp.directory.deadline import Deadline
+from idp.directory.imis_account import ImisAccounts
 from idp.directory.imis_api import ImisApi
-from idp.directory.imis_fields import (
-    contact_attributes,
-    contact_id,
-    group_names,
-    login_disabled,
-    party_attributes,
-    plain,
-    role_names,
-    user_name,
-)
+from idp.directory.imis_browser import BrowserDoor
+from idp.directory.imis_contact import ContactReader
+from idp.directory.imis_fields import plain
+from idp.directory.imis_soap import MembershipService
 from idp.directory.settings import ImisRestSettings
 from idp.secret import Secret
 from idp.store import Store
-
-_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")  # as a path segment it can be nothing but itself
-_PAGE = "100"  # entries a page (4.2)
 
 
 class ImisRestDirectory:
@@ -39,40 +31,63 @@ class ImisRestDirectory:
     def __init__(self, settings: ImisRestSettings, *, store: Store, now: Now) -> None:
         self._settings = settings
         self._api = ImisApi(settings, store=store, now=now)
+        self._contacts = ContactReader(settings, self._api, roles=settings.read_roles, store=store, now=now)
+        self._accounts = ImisAccounts(settings, self._api, self._contacts)
+        service = MembershipService(settings, now=now) if settings.login_cookie else None
+        self._door = BrowserDoor(settings, self._api, service, self._contacts.by_username, store=store, now=now)
         self._bulkhead = Bulkhead(settings.max_concurrent, waiting=settings.max_waiting, seconds=settings.wait_timeout)
 
     def authenticate(self, username: str, password: Secret) -> Subject | None:
         if not usable(username, password):
             return None
         name = username.strip()
-        with self._bulkhead.slot():
-            deadline = self._deadline()
+        with self._operation() as deadline:
             if fold(name) == fold(self._settings.service_username):
                 self._read_nothing(deadline)
                 return None
             if not self._validate(name, password, deadline):
                 return None
-            user = self._user(name, deadline)
-            subject = self._subject(contact_id(user, "UserId"), user, deadline)
+            subject = self._contacts.by_username(name, deadline)
         if subject is None:
-            raise DirectoryUnavailable("GET /api/Party/ID: no contact for a login that exists")
+            raise DirectoryUnavailable("GET /api/User: 0 logins of a name whose password iMIS accepts")
         return subject if subject.active else None
 
     def find(self, subject_id: str) -> Subject | None:
-        if not _ID.fullmatch(subject_id):
-            return None
-        with self._bulkhead.slot():
-            deadline = self._deadline()
-            user = self._api.read("User", subject_id, deadline)
-            return self._subject(subject_id, user, deadline)
+        with self._operation() as deadline:
+            return self._contacts.by_id(subject_id, deadline)
 
     def check(self) -> str:
-        with self._bulkhead.slot():
-            roles = self._roles(self._settings.service_username, self._deadline())
-        return f"iMIS at {self._settings.base} answers; {self._settings.service_username} has the roles {', '.join(roles) or 'none'}."
+        with self._operation() as deadline:
+            roles = self._contacts.roles(self._settings.service_username, deadline)
+            drift = "".join(f" ATTENTION: {problem}." for problem in self._contacts.drift(deadline))
+        known = f"{self._settings.service_username} has the roles {', '.join(roles) or 'none'}"
+        return f"iMIS at {self._settings.base} answers; {known}.{drift}"
 
-    def _deadline(self) -> Deadline:
-        return Deadline(self._settings.operation_timeout)
+    def find_by_email(self, email: str) -> list[Subject]:
+        with self._operation() as deadline:
+            return self._accounts.find_by_email(email, deadline)
+
+    def create_account(self, person: NewPerson, username: str, password: Secret) -> Subject:
+        with self._operation() as deadline:
+            return self._accounts.create_account(person, username, password, deadline)
+
+    def set_password(self, subject: Subject, password: Secret) -> None:
+        with self._operation() as deadline:
+            self._accounts.set_password(subject, password, deadline)
+
+    def exchange(self, refresh_token: Secret) -> Subject | None:
+        with self._operation() as deadline:
+            return self._door.exchange(refresh_token, deadline)
+
+    def subject_of_cookie(self, login_cookie: Secret) -> Subject | None:
+        with self._operation() as deadline:
+            return self._door.subject_of_cookie(login_cookie, deadline)
+
+    @contextmanager
+    def _operation(self) -> Iterator[Deadline]:
+        """A turn, and the time that everything may take together."""
+        with self._bulkhead.slot():
+            yield Deadline(self._settings.operation_timeout)
 
     def _read_nothing(self, deadline: Deadline) -> None:
         """The service account is asked nothing about: wrong passwords typed by a stranger would lock it, and everybody out with it.
@@ -83,6 +98,8 @@ class ImisRestDirectory:
 
     def _validate(self, username: str, password: Secret, deadline: Deadline) -> bool:
         """The one password check. Only an answer that says so clearly is "wrong password" (F12)."""
+        if self._settings.check == "password_grant":
+            return self._grants(username, password, deadline)
         given = {"{username}": username, "{password}": password.reveal()}
         arguments = [given.get(each, each) if isinstance(each, str) else each for each in self._settings.validate_user_arguments]
         result, message = self._api.execute("UserSecurity", "ValidateUser", arguments, deadline, harmless=False)
@@ -93,61 +110,13 @@ class ImisRestDirectory:
             return False
         raise DirectoryUnavailable("ValidateUser of UserSecurity: neither true nor false")
 
-    def _user(self, username: str, deadline: Deadline) -> dict[str, Any]:
-        """The login of exactly this name: a filter that iMIS reads otherwise (4.3) must not give another's."""
-        logins = self._api.list("User", {"UserName": username}, deadline)
-        found = [user for user in logins if fold(user_name(user)) == fold(username)]
-        if len(found) != 1 or not _ID.fullmatch(contact_id(found[0], "UserId")):
-            raise DirectoryUnavailable(f"GET /api/User: {len(found)} logins of a name that ValidateUser accepts")
-        return found[0]
-
-    def _subject(self, subject_id: str, user: dict[str, Any] | None, deadline: Deadline) -> Subject | None:
-        """The contact; None if there is none. Without a login it is there, and not active: nobody could sign in as it (5.2, S49)."""
-        party = self._api.read("Party", subject_id, deadline)
-        if party is None:
-            return None
-        self._same("Party", subject_id, contact_id(party, "PartyId", "Id"))
-        found = dict(party_attributes(party, self._settings.more_attributes))
-        username = self._login_name(subject_id, user)
-        if username:
-            found |= self._login_attributes(username, deadline)
-        if self._settings.read_contact:
-            found = {**self._contact(subject_id, deadline), **found}
-        if self._settings.read_committees:
-            found |= self._committees(subject_id, deadline)
-        found["imis_id"] = (subject_id,)
-        active = bool(username) and not login_disabled(user or {}, self._settings.disabled_fields)
-        return Subject(subject_id, username, found, active=active)
-
-    def _login_name(self, subject_id: str, user: dict[str, Any] | None) -> str:
-        if user is None:
-            return ""
-        self._same("User", subject_id, contact_id(user, "UserId"))
-        if not user_name(user):
-            raise DirectoryUnavailable("GET /api/User/ID: a login without a name")
-        return user_name(user)
-
-    def _login_attributes(self, username: str, deadline: Deadline) -> Attributes:
-        roles = self._roles(username, deadline) if self._settings.read_roles else ()
-        return {"username": (username,), **_many("roles", roles)}
-
-    def _roles(self, username: str, deadline: Deadline) -> tuple[str, ...]:
-        """User.Roles is always null (5.2), so they are asked for."""
-        result, message = self._api.execute("UserSecurity", "GetUserRoles", [username], deadline, harmless=True)
-        return () if result is None and message == "NotFound" else role_names(result, "GetUserRoles of UserSecurity")
-
-    def _contact(self, subject_id: str, deadline: Deadline) -> Attributes:
-        return contact_attributes(self._api.read("CsContact", subject_id, deadline), self._settings.more_attributes)
-
-    def _committees(self, subject_id: str, deadline: Deadline) -> Attributes:
-        members = self._api.list("GroupMember", {"PartyId": subject_id, "limit": _PAGE}, deadline)
-        return _many("committees", group_names(members, subject_id))
-
-    def _same(self, entity: str, asked: str, answered: str) -> None:
-        """A mix-up on the way must not sign one member in as another."""
-        if answered != asked:
-            raise DirectoryUnavailable(f"GET /api/{entity}/ID: an answer for another id")
-
-
-def _many(name: str, found: tuple[str, ...]) -> Attributes:
-    return {name: found} if found else {}
+    def _grants(self, username: str, password: Secret, deadline: Deadline) -> bool:
+        """The password grant (2.1). Its token is thrown away; the text of a refusal is never looked at (2.2)."""
+        form = {"grant_type": "password", "username": username, "password": password.reveal()}
+        reply = self._api.grant(form, deadline)
+        body = reply.body if isinstance(reply.body, dict) else {}
+        if reply.status == 200 and body.get("access_token"):
+            return True
+        if reply.status == 400 and body.get("error") == "invalid_grant":
+            return False
+        raise DirectoryUnavailable(f"POST /token: status {reply.status}, neither a token nor invalid_grant")

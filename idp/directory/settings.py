@@ -2,11 +2,46 @@
 
 from __future__ import annotations
 
+import re
+from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from idp.settings import PathSetting, SecretSetting, Settings
+from idp.settings import Duration, PathSetting, SecretSetting, Settings
+
+
+class IqaSettings(Settings):
+    """One IQA whose columns become attributes (5.5)."""
+
+    path: str
+    """Its path in iMIS, such as "$/Sso/Profile"."""
+    parameters: tuple[str, ...] = ("{username}",)
+    """Values of its prompts, all of them and in their order: "{username}", "{id}", or a text as it stands."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Our name = the column's alias. Empty: every column, `CE Credits` as ce_credits."""
+    prefix: str = ""
+    """Put before every name."""
+    collect: bool = True
+    """True: one value from each row. False: an IQA that gives one row; more are an error."""
+    id_column: str = ""
+    """Alias of the column with the member's iMIS ID or GUID: rows of others are passed over."""
+
+    @field_validator("path")
+    @classmethod
+    def _from_the_root(cls, value: str) -> str:
+        if not value.startswith("$/"):
+            raise ValueError('begins with "$/"')
+        return value
+
+    @model_validator(mode="after")
+    def _the_members_own(self) -> IqaSettings:
+        """S98: rows of this member, and never what they are called by."""
+        if not {"{username}", "{id}"} & set(self.parameters):
+            raise ValueError('parameters needs "{username}" or "{id}": otherwise it would give everybody\'s rows to everybody')
+        if {"imis_id", "username"} & {f"{self.prefix}{name}" for name in self.columns}:
+            raise ValueError("an IQA does not say imis_id or username")
+        return self
 
 
 class ImisRestSettings(Settings):
@@ -53,6 +88,49 @@ class ImisRestSettings(Settings):
     more_attributes: dict[str, str] = Field(default_factory=dict)
     """Further attributes: our name = name among Party's AdditionalAttributes or CsContact's properties, such as { chapter = "Chapter" }."""
 
+    read_subscriptions: bool = False
+    """Ask for the member's subscriptions: one more call."""
+    iqa: tuple[IqaSettings, ...] = ()
+    """IQAs that give attributes: [{ path = "$/Sso/Profile", columns = { chapter = "Chapter" } }]. Keys: see deploy/imis.md."""
+    iqa_endpoint: Literal["auto", "query", "iqa"] = "auto"
+    """Which service gives IQAs: "query" (20.3.77 and later), "iqa" (2017), or what answers first, remembered for a month."""
+    check: Literal["validate_user", "password_grant"] = "validate_user"
+    """How a password is checked: UserSecurity's ValidateUser, or the token endpoint, where every member has the role RemoteService."""
+    update_password_arguments: tuple[str | bool | int, ...] = ("{username}", "{password}")  # 5.2: UNKNOWN
+    """Arguments of iMIS's UpdatePassword, in its order."""
+    unlock_user_arguments: tuple[str | bool | int, ...] = ("{username}",)  # 5.2: UNKNOWN
+    """Arguments of iMIS's UnlockUser, in its order."""
+    password_rule: str = r"(?=.*[0-9])(?=.*[A-Za-z]).{7,}"  # noqa: S105  (5.7, SEEN as iMIS's default)
+    """Regular expression that iMIS wants of a new password."""
+    password_rule_text: str = "at least 7 characters long and has both letters and numbers"  # noqa: S105
+    """The same in words."""
+    no_reset_roles: tuple[str, ...] = ("SysAdmin",)
+    """Whoever has one of these roles sets their password in iMIS only: an opened mailbox must not open iMIS."""
+
+    soap_path: str = "/AsiCommon/Services/Membership/MembershipWebService.asmx"
+    """Path under site_url of the membership service of kind "imis-soap" and of login cookies."""
+    soap_check: Literal["ValidateUser", "LoginUser"] = "ValidateUser"
+    """Which of its operations checks a password."""
+    remember_roles: Duration = 30 * 86400
+    """Kind "imis-soap": how long the roles of a sign-in are kept, since iMIS tells them only together with the password."""
+    client_id: str = ""
+    """Client ID of the client application for sign-in at iMIS itself (Settings > Contacts > Client applications)."""
+    client_secret: SecretSetting | None = None
+    """Its client secret, by reference."""
+    guest_names: tuple[str, ...] = ("GUEST",)  # 3.3: UNKNOWN
+    """User names under which iMIS gives tokens for visitors who are not signed in."""
+    login_cookie: str = ""
+    """Name of iMIS's login cookie, "Login" on 2017, if members signed in to iMIS on our parent domain need not sign in again."""
+
+    @field_validator("password_rule")
+    @classmethod
+    def _expression(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error:
+            raise ValueError("is not a regular expression") from None
+        return value
+
     @field_validator("site_url", "api_base")
     @classmethod
     def _plain_address(cls, value: str) -> str:
@@ -70,7 +148,7 @@ class ImisRestSettings(Settings):
             raise ValueError("an address here has no user name, no query, no fragment and no space")
         return value.rstrip("/")
 
-    @field_validator("token_path")
+    @field_validator("token_path", "soap_path")
     @classmethod
     def _path(cls, value: str) -> str:
         if not value.startswith("/"):
@@ -89,12 +167,20 @@ class ImisRestSettings(Settings):
         """Where /api and /token lie."""
         return self.api_base or self.site_url
 
-    def problems(self) -> list[str]:
-        """What is missing or wrong when this directory is to be used."""
-        found = [f"{name} is missing" for name in ("site_url", "service_username", "service_password") if not getattr(self, name)]
+    def problems(self, *, rest: bool = True) -> list[str]:
+        """What is missing or wrong when this directory is to be used; without `rest` the service account may be left out."""
+        with_rest = rest or bool(self.service_username) or self.service_password is not None
+        wanted = ["site_url", *(["service_username", "service_password"] if with_rest else [])]
+        found = [f"{name} is missing" for name in wanted if not getattr(self, name)]
+        if bool(self.client_id) != (self.client_secret is not None):
+            found.append("client_id and client_secret go together")
+        if not with_rest and (self.iqa or self.client_id):
+            found.append("iqa and client_id need the service account: service_username is missing")
         for name in ("site_url", "api_base"):
             if getattr(self, name).startswith("http:") and not self.allow_http:
                 found.append(f"{name} is http: use https, or set allow_http = true for development")
+        if "{password}" not in self.update_password_arguments or "{username}" not in self.update_password_arguments:
+            found.append("update_password_arguments needs {username} and {password}")
         if "{password}" not in self.validate_user_arguments or "{username}" not in self.validate_user_arguments:
             found.append("validate_user_arguments needs {username} and {password}")
         return found

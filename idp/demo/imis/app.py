@@ -15,8 +15,12 @@ from idp.demo.imis.association import Association
 from idp.demo.imis.contact import ContactWriter
 from idp.demo.imis.fault import Faults
 from idp.demo.imis.panel import Panel
+from idp.demo.imis.query import Queries
 from idp.demo.imis.rest import Rest
+from idp.demo.imis.session import LoginSessions
 from idp.demo.imis.settings import SimulatorSettings
+from idp.demo.imis.site import Site
+from idp.demo.imis.soap import MembershipWebService
 from idp.demo.imis.token import TokenEndpoint, Tokens
 
 _SCHEDULER = re.compile(r"^/asi\.scheduler_\w+(?=/)")  # the on-premise root of /token and /api (1, SEEN)
@@ -29,12 +33,16 @@ def create_imis(people_file: Path, settings: SimulatorSettings | None = None, *,
     tokens = Tokens(settings, now=now)
     dialect = Dialect(settings)
     writer = ContactWriter(dialect, settings)
+    queries = Queries(association, dialect)
+    logins = LoginSessions()
     faults = Faults()
     app = Flask("imis", static_folder=None)
-    Panel(association, tokens, faults).attach(app)  # first, so that it counts what a fault swallows
+    Panel(association, tokens, faults, queries).attach(app)  # first, so that it counts what a fault swallows
     faults.attach(app)
     app.register_blueprint(TokenEndpoint(settings, association, tokens, now=now).pages())
-    app.register_blueprint(Rest(settings, association, tokens, dialect, writer).pages())
+    app.register_blueprint(Rest(settings, association, tokens, dialect, writer, queries).pages())
+    app.register_blueprint(MembershipWebService(settings, association, logins).pages())
+    app.register_blueprint(Site(settings, association, tokens, logins).pages())
     app.wsgi_app = _AnyCase(app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way to put a layer around itself
     return app
 

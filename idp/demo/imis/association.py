@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from idp.clock import Now
 from idp.demo.imis.settings import SimulatorSettings
-from idp.directory.credential import fold
+from idp.directory import Attributes
+from idp.directory.credential import ClearPassword, fold
 from idp.directory.people_file import Person, read_people
 from idp.secret import Secret
 
@@ -83,6 +84,25 @@ class Association:
         if locked is False:
             self.unlock(person.id)
         return changed
+
+    def add(self, attributes: Attributes) -> Person:
+        """A new contact without a login; its id is the next free number."""
+        with self._lock:
+            number = 1 + max((int(known) for known in self._people if known.isascii() and known.isdigit()), default=0)
+            person = Person(str(number), attributes=attributes)
+            self._people[person.id] = person
+        return person
+
+    def set_login(self, person_id: str, username: str) -> Person:
+        """A login, which has no password yet (5.2: no password is sent with it, SEEN)."""
+        with self._lock:
+            person = replace(self._people[person_id], username=username)
+            self._people[person_id] = person
+        return person
+
+    def set_password(self, person_id: str, password: str) -> None:
+        with self._lock:
+            self._people[person_id] = replace(self._people[person_id], password=ClearPassword(Secret(password)))
 
     def groups(self) -> list[Group]:
         """Every membership of a committee, past ones too (`former_committees`)."""

@@ -10,7 +10,7 @@ from idp.demo.imis.settings import SimulatorSettings
 from idp.directory import STANDARD_ATTRIBUTES
 from idp.directory.people_file import Person
 
-_GROUPS = "former_committees"  # told by GroupMember, not by Party
+_ELSEWHERE = frozenset({"former_committees", "subscriptions"})  # told by GroupMember and Subscription, not by Party
 
 
 class ContactWriter:
@@ -102,7 +102,7 @@ def additional(person: Person) -> dict[str, Any]:
     """AdditionalAttributes (5.3): CustomerTypeCode first, the dates, then what the people file has beyond our names (Chapter)."""
     known = {"CustomerTypeCode": one(person, "member_type")}
     dates = {"JoinDate": written_date(person, "join_date"), "PaidThruDate": written_date(person, "paid_through")}
-    others = {_pascal(name): one(person, name) for name in person.attributes if name not in STANDARD_ATTRIBUTES and name != _GROUPS}
+    others = {_pascal(name): one(person, name) for name in person.attributes if name not in STANDARD_ATTRIBUTES and name not in _ELSEWHERE}
     return {**known, **dates, **others}
 
 

@@ -4,6 +4,7 @@ GET  /_simulator/                 faults, counters, people
 POST /_simulator/fault            {"mode": "slow", "seconds": 10, "path": "/api/usersecurity"}; {"mode": "none"} ends it
 POST /_simulator/purge            what "Purge System Cache" does: all tokens die
 POST /_simulator/people/ID        {"active": false, "locked": true, "attributes": {"email": "new@mail.example", "roles": ["A", "B"]}}
+POST /_simulator/query            {"path": "$/Sso/Profile", "column": "Chapter"}: the column is gone; with "type": it has another type
 POST /_simulator/reset            counters to zero, no fault
 """
 
@@ -11,12 +12,14 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from typing import Literal
 
 from flask import Blueprint, Flask, Response, request
 
 from idp.demo.imis.answer import Json, reply
 from idp.demo.imis.association import Association
 from idp.demo.imis.fault import Fault, Faults
+from idp.demo.imis.query import Queries
 from idp.demo.imis.token import Tokens
 from idp.settings import Settings
 
@@ -29,10 +32,19 @@ class Change(Settings):
     attributes: dict[str, str | list[str]] | None = None
 
 
+class Column(Settings):
+    """What to change of a stored query: the type of a column, or without a type, its being there."""
+
+    path: str
+    column: str
+    type: Literal["", "text", "int", "date"] = ""
+
+
 class Panel:
     """Orders faults, changes people, counts requests."""
 
-    def __init__(self, association: Association, tokens: Tokens, faults: Faults) -> None:
+    def __init__(self, association: Association, tokens: Tokens, faults: Faults, queries: Queries) -> None:
+        self._queries = queries
         self._association = association
         self._tokens = tokens
         self._faults = faults
@@ -50,6 +62,7 @@ class Panel:
         blueprint.add_url_rule("/fault", "fault", self.fault, methods=["POST"])
         blueprint.add_url_rule("/purge", "purge", self.purge, methods=["POST"])
         blueprint.add_url_rule("/people/<person_id>", "change", self.change, methods=["POST"])
+        blueprint.add_url_rule("/query", "query", self.query, methods=["POST"])
         blueprint.add_url_rule("/reset", "reset", self.reset, methods=["POST"])
         return blueprint
 
@@ -82,6 +95,15 @@ class Panel:
         except ValueError as problem:
             return reply({"problem": str(problem)}, 400)
         self._association.change(person, active=wanted.active, locked=wanted.locked, attributes=wanted.attributes or {})
+        return self.show()
+
+    def query(self) -> Response:
+        try:
+            wanted = Column.model_validate(request.get_json())
+        except ValueError as problem:
+            return reply({"problem": str(problem)}, 400)
+        if not self._queries.retype(wanted.path, wanted.column, wanted.type):
+            return reply({"problem": "there is no such query"}, 404)
         return self.show()
 
     def reset(self) -> Response:

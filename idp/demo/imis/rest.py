@@ -9,9 +9,11 @@ from typing import Any
 
 from flask import Blueprint, Response, g, request
 
+from idp.demo.imis.account import AccountDesk
 from idp.demo.imis.answer import Dialect, Json, denied, http_error, invalid, not_found, reply
 from idp.demo.imis.association import Association, Group
 from idp.demo.imis.contact import ContactWriter, full_name, one, uniform_id, written_date
+from idp.demo.imis.query import Queries
 from idp.demo.imis.security import Operations
 from idp.demo.imis.settings import SimulatorSettings
 from idp.demo.imis.token import Tokens
@@ -44,14 +46,22 @@ class Rest:
     """/api. Everything needs a bearer token that is alive."""
 
     def __init__(
-        self, settings: SimulatorSettings, association: Association, tokens: Tokens, dialect: Dialect, writer: ContactWriter
+        self,
+        settings: SimulatorSettings,
+        association: Association,
+        tokens: Tokens,
+        dialect: Dialect,
+        writer: ContactWriter,
+        queries: Queries,
     ) -> None:
         self._settings = settings
         self._association = association
         self._tokens = tokens
         self._dialect = dialect
         self._writer = writer
-        self._operations = Operations(settings, association, dialect, writer)
+        self._queries = queries
+        self._desk = AccountDesk(settings, association, dialect, writer)
+        self._operations = Operations(settings, association, dialect, writer, self._desk, queries)
         party = frozenset({"partyid", "id", "uniformid", "email", "customertypecode", "firstname", "lastname"})
         self._resources = {
             "user": Resource("UserData", frozenset({"username", "userid"}), self._users),
@@ -61,12 +71,14 @@ class Rest:
             "cscontact": Resource("GenericEntityData", frozenset({"id"}), partial(self._parties, writer.cs_contact)),
             "group": Resource("GroupData", frozenset({"name", "groupid"}), self._groups),
             "groupmember": Resource("GroupMemberData", frozenset({"partyid", "groupid"}), self._group_members, keys=2),
+            "subscription": Resource("SubscriptionData", frozenset({"partyid", "itemid"}), self._subscriptions, keys=2),
         }
 
     def pages(self) -> Blueprint:
         blueprint = Blueprint("rest", __name__, url_prefix="/api")
         blueprint.before_request(self._authorize)
         blueprint.add_url_rule("/<entity>", "find", self.find)
+        blueprint.add_url_rule("/<entity>", "create", self.create, methods=["POST"])
         blueprint.add_url_rule("/<entity>/<key>", "read", self.read)
         blueprint.add_url_rule("/<entity>/_execute", "execute", self.execute, methods=["POST"])
         return blueprint
@@ -80,6 +92,10 @@ class Rest:
     def find(self, entity: str) -> Response:
         if entity == "usersecurity":
             return http_error(501, "Operation not implemented")  # 5.2: UserSecurity cannot be listed (SEEN; the status is not in the page)
+        if entity in ("query", "iqa") and not (entity == "query" and self._settings.generation == "2017"):
+            return self._queries.answer(flat=entity == "query")
+        if entity == "queryparameterdefinition":
+            return self._queries.parameters()
         resource = self._resources.get(entity)
         if resource is None:
             return self._dialect.no_service(entity)
@@ -102,7 +118,33 @@ class Rest:
         return reply(row.write()) if row else not_found()
 
     def execute(self, entity: str) -> Response:
-        return self._operations.execute(entity, g.caller)
+        return self._find_relationships() if entity == "groupmember" else self._operations.execute(entity, g.caller)
+
+    def create(self, entity: str) -> Response:
+        if self._settings.admin_role not in g.caller.attributes.get("roles", ()):
+            return self._dialect.not_allowed()
+        return self._desk.create(entity)
+
+    def _find_relationships(self) -> Response:
+        """5.6, SEEN as a request; that the list is in Result is INFERRED. Every group here is of the class COMMITTEE."""
+        body = request.get_json(silent=True) or {}
+        wanted, classes = str(body.get("PartyId", "")), body.get("GroupClassIdFilter")
+        listed = classes.get("$values", []) if isinstance(classes, dict) else classes or ["COMMITTEE"]
+        found = [each for each in self._association.groups() if each.person.id == wanted and (each.active or body.get("IncludeInactive"))]
+        shown = [self._group_member(each) for each in found] if "COMMITTEE" in listed else []
+        return self._dialect.executed(self._dialect.collection("GroupMemberDataCollection", shown))
+
+    def _subscriptions(self) -> list[Row]:
+        """5.6: the key is SEEN, the other members are not."""
+        return [
+            Row(f"{person.id}|{item}", {"partyid": person.id, "itemid": item}, partial(self._subscription, person, item))
+            for person in self._association.people()
+            for item in person.attributes.get("subscriptions", ())
+        ]
+
+    def _subscription(self, person: Person, item: str) -> Json:
+        through = written_date(person, "paid_through")
+        return self._dialect.record("SubscriptionData", PartyId=person.id, ItemId=item, PaidThrough=through, Status="A")
 
     def _users(self) -> list[Row]:
         people = [person for person in self._association.people() if person.has_login]

@@ -8,9 +8,11 @@ from typing import Any
 
 from flask import Response, request
 
+from idp.demo.imis.account import AccountDesk
 from idp.demo.imis.answer import Dialect, invalid
 from idp.demo.imis.association import Association
 from idp.demo.imis.contact import ContactWriter
+from idp.demo.imis.query import Queries
 from idp.demo.imis.settings import SimulatorSettings
 from idp.directory.people_file import Person
 
@@ -21,7 +23,15 @@ _NOT_FOUND = "NotFound"
 class Operations:
     """What can be executed, by entity and operation."""
 
-    def __init__(self, settings: SimulatorSettings, association: Association, dialect: Dialect, writer: ContactWriter) -> None:
+    def __init__(
+        self,
+        settings: SimulatorSettings,
+        association: Association,
+        dialect: Dialect,
+        writer: ContactWriter,
+        desk: AccountDesk,
+        queries: Queries,
+    ) -> None:
         self._settings = settings
         self._association = association
         self._dialect = dialect
@@ -33,8 +43,12 @@ class Operations:
                 "getuserroles": self._get_user_roles,
                 "findbyname": self._find_user,
                 "unlockuser": self._unlock_user,
+                "updatepassword": desk.update_password,
             },
+            "querydefinition": {"findbypath": queries.definition},
         }
+        if settings.generation == "2017":
+            del self._table["usersecurity"]  # 5.2, SEEN
 
     def execute(self, entity: str, caller: Person) -> Response:
         if entity not in self._table:

@@ -10,6 +10,20 @@ from idp.settings import Settings
 class SimulatorSettings(Settings):
     """Defaults are the proposals of the facts on iMIS, section 12; the section in brackets says where a setting comes from."""
 
+    generation: Literal["ems", "2017"] = "ems"
+    """Which iMIS: on 2017 there is no UserSecurity and no Query (5.2 and 5.5, SEEN). Before 20.2.46: bare_arrays too."""
+    password_rule: str = r"(?=.*[0-9])(?=.*[A-Za-z]).{7,}"
+    """What a new password must match (5.7, SEEN as default)."""
+    password_rule_text: str = "The password must be at least 7 characters long and contain both letters and numbers."
+    """How iMIS says it (5.7, SEEN in substance)."""
+    soap_namespace: str = "http://tempuri.org/"
+    """Target namespace of the membership web service (7.2 and 12 row 7, UNKNOWN)."""
+    guest_mode: bool = False
+    """Whether the SSO page gives a guest's refresh token to visitors who are not signed in (3.3, SEEN); otherwise it sends to sign-in."""
+    guest_name: str = "GUEST"
+    """`userName` of such a token (3.3, UNKNOWN)."""
+    remote_service_role: str = "RemoteService"
+    """The role that the password grant asks for (2.1, SEEN); empty: none, as where every member has it."""
     token_seconds: int = 1199
     """`expires_in` of an access token (2.1, SEEN)."""
     refresh_seconds: int = 3600
@@ -18,6 +32,8 @@ class SimulatorSettings(Settings):
     """Whether a refresh token may be used again (2.3 and 12 row 2, UNKNOWN)."""
     client_applications: tuple[tuple[str, str], ...] = (("idp", "demo"),)
     """Client ID and client secret of Settings > Contacts > Client applications (3.2); in the clear, for this is a demo."""
+    login_redirect_urls: tuple[tuple[str, str], ...] = ()
+    """Client ID and Login redirect URL, to which the SSO page posts (3.2)."""
     refused_text: str = "The user name or password is incorrect."
     """`error_description` of every refusal at /token (2.2, UNKNOWN); see verbose_refusals."""
     verbose_refusals: bool = False

@@ -17,7 +17,8 @@ from idp.demo.imis.settings import SimulatorSettings
 from idp.directory.people_file import Person
 from idp.secret import new_secret
 
-_REMOTE_SERVICE = "RemoteService"  # the role that the password grant asks for (2.1, SEEN)
+GUEST = "guest"
+"""Whom a refresh token is for when nobody is signed in (3.3, SEEN)."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class TokenEndpoint:
         person = self._association.by_username(username)
         if person is None or verdict != "right":
             return self._invalid_grant(verdict)
-        if _REMOTE_SERVICE not in person.attributes.get("roles", ()):
+        if self._settings.remote_service_role not in ("", *person.attributes.get("roles", ())):
             return self._invalid_grant("no RemoteService")
         return self._give(person)
 
@@ -115,6 +116,8 @@ class TokenEndpoint:
         if secret is None or not hmac.compare_digest(secret.encode(), fields.get("client_secret", "").encode()):
             return _refuse("invalid_clientId")  # 2.2, UNKNOWN
         person_id = self._tokens.refresh_holder(fields.get("refresh_token", ""))
+        if person_id == GUEST:
+            return self._give(Person(GUEST, username=self._settings.guest_name))
         person = self._association.by_id(person_id) if person_id else None
         return self._give(person) if person and person.active else self._invalid_grant("wrong")
 
