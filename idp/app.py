@@ -9,16 +9,19 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from flask import Flask, Response
 
 from idp.audit import Audit, AuditLog
 from idp.clock import Now, utc_now
 from idp.config import Config, Loaded, load
-from idp.directory import Directory
-from idp.directory.choice import open_directory
+from idp.directory import Accounts, Directory
+from idp.directory.choice import accounts_of, open_directory
+from idp.errors import ConfigError
 from idp.keys import KeyRing
 from idp.protocols.cookie.protocol import CookieProtocol
 from idp.protocols.cookie.views import cookie_pages
@@ -30,9 +33,12 @@ from idp.protocols.saml.protocol import SamlProtocol
 from idp.protocols.saml.views import saml_pages
 from idp.protocols.token.protocol import TokenProtocol
 from idp.protocols.token.views import token_pages
+from idp.sso.account import AccountDesk
 from idp.sso.client import Clients
-from idp.sso.login import LoginDesk
+from idp.sso.grace import Grace
+from idp.sso.login import LoginDesk, LoginSettings
 from idp.sso.logout import Logout
+from idp.sso.password import PasswordRules
 from idp.sso.protocol import ClientProtocol
 from idp.sso.session import Sessions
 from idp.sso.signon import SignOn
@@ -40,11 +46,13 @@ from idp.sso.subject import Subjects
 from idp.sso.ticket import Tickets
 from idp.store import Store, StoreUnavailable
 from idp.store.choice import open_store
+from idp.web.account.views import account_pages, change_password_redirect
 from idp.web.browser import Browser
 from idp.web.gateway import Gateway
 from idp.web.home import health_pages, home_pages
 from idp.web.login import login_pages
 from idp.web.logout import logout_pages
+from idp.web.mail import Mailer
 from idp.web.outbound import Outbound
 from idp.web.page import protect
 from idp.web.refusal import install
@@ -80,6 +88,7 @@ class Parts:
     store: Store
     keys: KeyRing
     directory: Directory
+    accounts: Accounts | None
     clients: Clients
     sessions: Sessions
     subjects: Subjects
@@ -100,13 +109,29 @@ def build_parts(loaded: Loaded, store: Store, *, audit: Audit | None = None, now
     directory = open_directory(config.directory, store=store, now=now)
     clients = Clients(loaded.file_clients(), store=store, read=loaded.read_client, audit=audit)
     sessions = Sessions(store, config.session, now=now)
-    subjects = Subjects(directory, store, config.freshness, audit=audit, now=now)
+    subjects = Subjects(
+        directory,
+        store,
+        config.freshness,
+        audit=audit,
+        now=now,
+        gone=lambda subject_id: logout.end_all_of(subject_id, reason="subject_gone"),  # it is made below, long before anybody is gone
+    )
     tickets = Tickets(store, sessions, kind="ticket", life=30, now=now)
     codes = Tickets(store, sessions, kind="code", life=60, now=now)
     outbound = Outbound(config.outbound, audit=audit)
     protocols = Protocols(
         saml=SamlProtocol(
-            config.saml, url=url, clients=clients, sessions=sessions, keys=keys, pairwise=keys.pairwise, store=store, audit=audit, now=now
+            config.saml,
+            url=url,
+            clients=clients,
+            sessions=sessions,
+            keys=keys,
+            pairwise=keys.pairwise,
+            store=store,
+            audit=audit,
+            now=now,
+            find_subject=lambda subject_id: subjects.current(subject_id),  # which is built below
         ),
         oidc=OidcProtocol(url, clients=clients, keys=keys, store=store, sessions=sessions, codes=codes, now=now),
         token=TokenProtocol(url=url, clients=clients, keys=keys, tickets=tickets, now=now),
@@ -114,7 +139,10 @@ def build_parts(loaded: Loaded, store: Store, *, audit: Audit | None = None, now
         jsonp=JsonpProtocol(url=url, clients=clients, keys=keys, tickets=tickets, now=now),
     )
     logout = Logout(sessions=sessions, protocols=protocols.by_name(), messenger=outbound, store=store, audit=audit, now=now)
-    return Parts(config, store, keys, directory, clients, sessions, subjects, tickets, protocols, logout, outbound, audit, now)
+    accounts = accounts_of(directory)
+    return Parts(
+        config, store, keys, directory, accounts, clients, sessions, subjects, tickets, protocols, logout, outbound, audit, now
+    )  # fmt: skip
 
 
 def create_app(loaded: Loaded, store: Store, *, audit: Audit | None = None, now: Now = utc_now) -> Flask:
@@ -143,6 +171,7 @@ def create_app_of(parts: Parts) -> Flask:
     gateway = Gateway(server, browser=browser, signon=signon, logout=parts.logout, clients=parts.clients, audit=parts.audit)
     desk = LoginDesk(
         parts.config.login,
+        grace=Grace(parts.config.grace, parts.store, now=parts.now),
         directory=parts.directory,
         sessions=parts.sessions,
         subjects=parts.subjects,
@@ -154,9 +183,15 @@ def create_app_of(parts: Parts) -> Flask:
     install(app, parts.audit)
     app.register_blueprint(home_pages(gateway))
     app.register_blueprint(health_pages(parts.store, parts.keys))
-    app.register_blueprint(login_pages(gateway, desk, parts.config.login))
+    login = _with_hosted_pages(parts.config)
+    app.register_blueprint(login_pages(gateway, desk, login))
+    if parts.config.account.mode == "hosted":
+        app.register_blueprint(account_pages(gateway, _account_desk(app, parts, desk), create=parts.config.account.create))
+    if login.change_password_url:
+        app.jinja_env.globals["change_password_url"] = login.change_password_url
+        app.register_blueprint(change_password_redirect(login))
     app.register_blueprint(logout_pages(gateway))
-    app.register_blueprint(saml_pages(gateway, parts.protocols.saml))
+    app.register_blueprint(saml_pages(gateway, parts.protocols.saml, desk))
     app.register_blueprint(oidc_pages(gateway, parts.protocols.oidc))
     app.register_blueprint(token_pages(gateway, parts.protocols.token))
     app.register_blueprint(cookie_pages(gateway, parts.protocols.cookie))
@@ -171,6 +206,46 @@ def create_app_of(parts: Parts) -> Flask:
         return protect(response, secure=server.secure)
 
     return app
+
+
+def _with_hosted_pages(config: Config) -> LoginSettings:
+    """[login] with our own pages where it has no address of others."""
+    if config.account.mode != "hosted":
+        return config.login
+    own = {
+        "forgot_password_url": "/account/forgot-password",
+        "forgot_username_url": "/account/forgot-username",
+        "create_account_url": "/account/create" if config.account.create else "",
+        "change_password_url": "/account/password",
+    }
+    return config.login.model_copy(update={name: getattr(config.login, name) or path for name, path in own.items()})
+
+
+def _renderer(app: Flask) -> Callable[[str, Mapping[str, Any]], str]:
+    """Templates outside a request, for mail."""
+    return lambda template, values: app.jinja_env.get_template(template).render(values)
+
+
+def _account_desk(app: Flask, parts: Parts, login: LoginDesk) -> AccountDesk:
+    """Raises ConfigError when the directory cannot do it."""
+    config = parts.config
+    if parts.accounts is None:
+        raise ConfigError([f'account.mode = "hosted" wants a directory that can set passwords: "{config.directory.kind}" cannot'])
+    return AccountDesk(
+        config.account,
+        url=config.server.url,
+        rules=PasswordRules(config.account.shortest_password, config.directory.password_rule_text),
+        house=config.server.name,
+        accounts=parts.accounts,
+        directory=parts.directory,
+        login=login,
+        sessions=parts.sessions,
+        logout=parts.logout,
+        outbox=Mailer(config.mail, house=config.server.name, render=_renderer(app), audit=parts.audit, now=parts.now),
+        store=parts.store,
+        audit=parts.audit,
+        now=parts.now,
+    )
 
 
 def worker_app() -> Flask:

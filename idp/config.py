@@ -27,13 +27,17 @@ from idp.protocols.oidc.settings import OidcSettings
 from idp.protocols.saml.settings import SamlServerSettings, SamlSettings
 from idp.protocols.token.settings import TokenSettings
 from idp.secret import digest
-from idp.settings import SecretSetting, Settings
+from idp.settings import Duration, SecretSetting, Settings
+from idp.sso.account import AccountSettings
 from idp.sso.client import Client
+from idp.sso.grace import GraceSettings
 from idp.sso.login import LoginSettings
 from idp.sso.release import read_release
 from idp.sso.session import SessionSettings
+from idp.sso.settings import FORMS, EntrySettings, ReleaseSetting
 from idp.sso.subject import FreshnessSettings
 from idp.store.choice import StoreSettings
+from idp.web.mail import MailSettings
 from idp.web.service import ServiceSettings
 from idp.web.settings import OutboundSettings, ServerSettings
 
@@ -50,8 +54,15 @@ class ClientTable(Settings):
     """Where the application begins: members' start page links to it."""
     bridge: str = ""
     """A vendor product whose usual settings stand under the ones given here."""
-    release: tuple[str, ...] | dict[str, str] | None = None
-    """What it may see of a member: names, or `ours=theirs`, or a table. Not given: username, email and the names. Empty: nothing."""
+    release: ReleaseSetting | None = None
+    """What it may see of a member: names, or `ours=theirs`, or a table. Not given: username, email and the names. Empty: nothing.
+    In a table, theirs = { from = "paid_through", rule = "after_today", type = "boolean" } makes an attribute; required = true insists."""
+    entry: EntrySettings = EntrySettings()
+    """Which members may enter; all, if nothing is given."""
+    max_age: Duration | None = None
+    """How old a member's data may be for this application; older ones are asked for first, however long that takes."""
+    grace: bool = False
+    """Whether members may enter whose password the membership system could not be asked about; see [grace]."""
     secret: SecretSetting | None = None
     """The client's secret, by reference."""
     secret_sha256: tuple[str, ...] = ()
@@ -90,6 +101,12 @@ class Config(Settings):
     """How long a sign-in lasts."""
     login: LoginSettings = LoginSettings()
     """The sign-in page."""
+    grace: GraceSettings = GraceSettings()
+    """Signing in while the membership system is away."""
+    account: AccountSettings = AccountSettings()
+    """Pages where members help themselves."""
+    mail: MailSettings = MailSettings()
+    """The server that sends our mail."""
     freshness: FreshnessSettings = FreshnessSettings()
     """How old a member's data may be."""
     outbound: OutboundSettings = OutboundSettings()
@@ -105,7 +122,9 @@ class Config(Settings):
     def _fit_for_production(self) -> Config:
         if self.server.production and not self.server.secure:
             raise ValueError("server.production wants an https URL")
-        if self.server.production and self.directory.kind == "people":
+        if self.account.mode == "hosted" and not (self.mail.host and "@" in self.mail.sender):
+            raise ValueError('account.mode = "hosted" sends mail: give mail.host and mail.sender')
+        if self.server.production and self.directory.for_trials:
             raise ValueError('directory.kind = "people" is for trials: not with server.production')
         return self
 
@@ -149,6 +168,9 @@ def make_client(client_id: str, table: ClientTable, raw: Mapping[str, Any], *, s
         url=table.url,
         source=source,
         table=raw,
+        entry=table.entry,
+        max_age=table.max_age,
+        grace=table.grace,
     )
 
 
@@ -282,7 +304,7 @@ def _dotted(key: str) -> tuple[str, ...]:
 
 def _sentence(error: ErrorDetails, model: type[BaseModel], lines: Mapping[tuple[str, ...], int], under: tuple[str, ...]) -> str:
     """`line 14: clients.lms.saml.acs is not a setting; did you mean ...`. Never the value: it may be a secret."""
-    path = tuple(str(part) for part in error["loc"] if not str(part).startswith(("tuple[", "dict[", "function-")))
+    path = tuple(str(part) for part in error["loc"] if not str(part).startswith(("tuple[", "dict[", "function-")) and part not in FORMS)
     name = ".".join((*under, *path))
     place = _place(lines, path)
     if error["type"] == "extra_forbidden":
@@ -307,7 +329,7 @@ def _model_at(model: type[BaseModel], path: tuple[str, ...]) -> type[BaseModel] 
         if at is None:
             return None
         field = at.model_fields.get(part)
-        at = _model_of(field.annotation) if field else (at if at is ClientTable else ClientTable)
+        at = _model_of(field.annotation) if field else at
     return at
 
 

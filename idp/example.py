@@ -48,11 +48,12 @@ def _client(protocol: str) -> str:
     client_id, name = _CLIENTS[protocol]
     fields = ClientTable.model_fields
     lines = [f"# {fields[protocol].description}", f"# [clients.{client_id}]", f'# name = "{name}"']
-    for key in ("url", "bridge", "release", "secret", "secret_sha256"):
+    for key in ("url", "bridge", "release", "max_age", "grace", "secret", "secret_sha256"):
         lines += [*_comment(fields[key].description), _line("", key, fields[key].get_default(), commented=True)]
-    lines.append(f"# [clients.{client_id}.{protocol}]")
-    for key, field in _type_of(fields[protocol].annotation).model_fields.items():
-        lines += [*_comment(field.description), _line("", key, field.get_default(call_default_factory=True), commented=True)]
+    for part in (protocol, "entry") if protocol == "saml" else (protocol,):
+        lines.append(f"# [clients.{client_id}.{part}]")
+        for key, field in _type_of(fields[part].annotation).model_fields.items():
+            lines += [*_comment(field.description), _line("", key, field.get_default(call_default_factory=True), commented=True)]
     return "\n".join(lines) + "\n"
 
 

@@ -10,6 +10,7 @@ from idp.cli.client import clients
 from idp.cli.demo import demo
 from idp.cli.key import keys, metadata
 from idp.cli.output import config_option
+from idp.cli.preview import preview
 from idp.cli.run import run
 from idp.cli.session import sessions
 
@@ -21,5 +22,5 @@ def main() -> None:
     """One sign-in for every vendor of an association that runs iMIS."""
 
 
-for command in (run, demo, check, keys, metadata, clients, sessions):
+for command in (run, demo, check, keys, metadata, clients, sessions, preview):
     main.add_command(command)

@@ -9,6 +9,7 @@ from idp.errors import IdpError
 
 LOOPBACK = "127.0.0.1"
 PORTAL_HOSTS = ("localhost", LOOPBACK)
+MAILBOX_HOST = "mailbox.localhost"
 IDP_HOST = "idp.assoc.localhost"
 """Shares the parent domain `assoc.localhost` with the cookie vendor."""
 
@@ -38,6 +39,10 @@ class Addresses:
     @property
     def imis_port(self) -> int:
         return self.port + 2
+
+    @property
+    def mailbox(self) -> str:
+        return self.of(MAILBOX_HOST)
 
     def of(self, host: str) -> str:
         """The origin of a vendor's site."""

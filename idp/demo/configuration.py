@@ -42,18 +42,18 @@ class Prepared:
     provider_key: SigningKey
 
 
-def prepare(folder: Path, addresses: Addresses, *, service_username: str, service_password: Secret) -> Prepared:
+def prepare(folder: Path, addresses: Addresses, *, service_username: str, service_password: Secret, mail_port: int = 25) -> Prepared:
     """Writes everything into `folder`, readable by its owner alone."""
     secrets = {vendor.id: _kept_secret(folder, vendor.id) for vendor in VENDORS if vendor is not LMS}
     _write(_secret_file(folder, _SERVICE_SECRET), service_password.reveal())
     key = _provider_key(folder / LMS.id)
     _write(folder / LMS.id / "metadata.xml", provider_metadata(addresses.of(LMS.host), key).decode())
     file = folder / "idp.toml"
-    _write(file, _HEAD + _toml({**_server_tables(addresses, service_username), **_client_tables(addresses)}))
+    _write(file, _HEAD + _toml({**_server_tables(addresses, service_username, mail_port), **_client_tables(addresses)}))
     return Prepared(file, secrets, key)
 
 
-def _server_tables(addresses: Addresses, service_username: str) -> Tables:
+def _server_tables(addresses: Addresses, service_username: str, mail_port: int) -> Tables:
     return {
         "server": {
             "url": addresses.idp,
@@ -72,9 +72,11 @@ def _server_tables(addresses: Addresses, service_username: str) -> Tables:
             "service_password": {"file": f"secrets/{_SERVICE_SECRET}"},
         },
         "login": {
-            "forgot_password_url": f"{addresses.portal}/#accounts",
+            "renew_url": f"{addresses.portal}/#accounts",
             "help_text": "This is a demo: names and passwords stand on its start page.",
         },
+        "account": {"mode": "hosted"},
+        "mail": {"host": LOOPBACK, "port": mail_port, "starttls": False, "sender": "login@assoc.localhost"},
         "outbound": {"allow_private": True},
     }
 

@@ -19,10 +19,11 @@ import requests
 
 from idp.cli.output import result, say
 from idp.demo.account import read_accounts, service_account
-from idp.demo.address import LOOPBACK, PORTAL_HOSTS, Addresses
+from idp.demo.address import LOOPBACK, MAILBOX_HOST, PORTAL_HOSTS, Addresses
 from idp.demo.configuration import Prepared, prepare
 from idp.demo.host import Hosts
 from idp.demo.imis import create_imis, serving
+from idp.demo.mailbox import Mailbox, mailbox_site, receiving
 from idp.demo.portal import portal_site
 from idp.demo.resolver import stay_on_this_machine
 from idp.demo.vendor import CMS, COMMUNITY, EVENTS, JOURNAL, LMS, STORE
@@ -51,10 +52,14 @@ def run_demo(port: int, data: Path) -> None:
         _log_to(folder / "log" / "vendors.log")
         stay_on_this_machine()
         service = service_account(PEOPLE)
-        prepared = prepare(folder, addresses, service_username=service.username, service_password=service.password)
+        mailbox = Mailbox()
+        mail_port = town.enter_context(receiving(mailbox))
+        prepared = prepare(
+            folder, addresses, service_username=service.username, service_password=service.password, mail_port=mail_port
+        )
         process = town.enter_context(_sign_in_service(prepared.file, folder / "log" / "idp.log"))
         town.enter_context(serving(create_imis(PEOPLE), port=addresses.imis_port))
-        town.enter_context(serving(Hosts(_sites(addresses, prepared, folder)), port=addresses.port))
+        town.enter_context(serving(Hosts(_sites(addresses, prepared, folder, mailbox)), port=addresses.port))
         _await_ready(process, addresses, folder / "log" / "idp.log", stopping)
         if not stopping.is_set():
             _announce(addresses, folder)
@@ -62,12 +67,13 @@ def run_demo(port: int, data: Path) -> None:
     say("The demo has stopped.")
 
 
-def _sites(addresses: Addresses, prepared: Prepared, folder: Path) -> dict[str, WSGIApplication]:
+def _sites(addresses: Addresses, prepared: Prepared, folder: Path, mailbox: Mailbox) -> dict[str, WSGIApplication]:
     """Every site by its host name."""
     secrets = prepared.secrets
     portal = portal_site(addresses, read_accounts(PEOPLE), folder)
     return {
         **dict.fromkeys(PORTAL_HOSTS, portal),
+        MAILBOX_HOST: mailbox_site(mailbox),
         LMS.host: saml_site(addresses, prepared.provider_key),
         COMMUNITY.host: openid_site(addresses, secrets[COMMUNITY.id]),
         EVENTS.host: oauth_site(addresses, secrets[EVENTS.id]),

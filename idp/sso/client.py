@@ -12,6 +12,7 @@ from idp.audit import Audit
 from idp.errors import IdpError
 from idp.secret import Secret
 from idp.sso.release import Release
+from idp.sso.settings import EntrySettings
 from idp.store import Record, Store
 
 _LOOK_AGAIN = 1.0  # seconds between two looks at the store's client version: the command promises 2 s
@@ -30,6 +31,9 @@ class Client:
     url: str = ""
     source: str = "file"
     table: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    entry: EntrySettings = field(default_factory=EntrySettings)
+    max_age: int | None = None
+    grace: bool = False
 
     def accepts(self, secret: Secret) -> bool:
         """Whether it is one of the client's live secrets, of which only SHA-256 is kept; each is compared in constant time (S27)."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
 
 from idp.audit import Audit
 from idp.clock import Now
 from idp.directory import Directory, DirectoryUnavailable, Subject
 from idp.errors import IdpError
-from idp.secret import Secret, digest
+from idp.secret import Secret
 from idp.settings import Duration, Settings
+from idp.sso.grace import Grace, GraceSettings, Verified
 from idp.sso.logout import Logout, Run
-from idp.sso.session import Session, SessionCookies, Sessions
+from idp.sso.session import GRACE, PASSWORD, Session, SessionCookies, Sessions
 from idp.sso.subject import Subjects
+from idp.sso.throttle import counter, network, spelling
 from idp.store import Store
 
 
@@ -29,10 +29,14 @@ class LoginSettings(Settings):
     """Wrong tries per network address and window: a whole office may share one."""
     forgot_password_url: str = ""
     """Where a member asks for a new password."""
+    change_password_url: str = ""
+    """Where a member who is signed in sets another password."""
     forgot_username_url: str = ""
     """Where a member asks for the user name."""
     create_account_url: str = ""
     """Where a visitor makes an account."""
+    renew_url: str = ""
+    """Where a lapsed member renews: linked where an application is for paying members alone."""
     help_text: str = ""
     """A sentence under the form, such as a telephone number."""
 
@@ -83,8 +87,10 @@ class LoginDesk:
         store: Store,
         audit: Audit,
         now: Now,
+        grace: Grace | None = None,
     ) -> None:
         self._settings = settings
+        self._grace = grace or Grace(GraceSettings(), store, now=now)
         self._directory = directory
         self._sessions = sessions
         self._subjects = subjects
@@ -99,66 +105,62 @@ class LoginDesk:
         Where that logout has to take the browser to clients, it then goes on to `onward`, a URL of ours.
         Raises BadCredentials, Throttled, DirectoryUnavailable.
         """
-        subject = self._check(username, password, address)
+        known = self._check(username, password, address, self._grace)
+        subject = known.subject
         ended = None
         if previous is not None and previous.subject_id != subject.id:
             ended = self._logout.end(previous.id, reason="another_member", onward=onward)
-        session, cookies = self._sessions.open(subject, previous)
-        self._subjects.remember(subject)
-        self._audit.record("login.ok", subject=subject.id, session=session.id, address=address)
+        session, cookies = self._sessions.open(subject, previous, context=GRACE if known.read else PASSWORD)
+        self._subjects.remember(subject, read=known.read)
+        self._audit.record("login.grace" if known.read else "login.ok", subject=subject.id, session=session.id, address=address)
         return SignedIn(session, cookies, ended)
 
-    def _check(self, username: str, password: Secret, address: str) -> Subject:
+    def verify(self, username: str, password: Secret, *, address: str) -> Subject:
+        """Whose password it is, for a member who is signed in and proves it once more; under the same limits as a login.
+
+        Raises BadCredentials, Throttled, DirectoryUnavailable.
+        """
+        return self._check(username, password, address, None).subject
+
+    def _check(self, username: str, password: Secret, address: str, grace: Grace | None) -> Verified:
+        """By the directory; or, where it is away and `grace` is on, as it once was: then `read` says when."""
         name = username.strip()
         if not name or not password or len(name) > 256 or len(password.reveal()) > 1024:
             raise BadCredentials
-        account, network = _counter("account", _spelling(name)), _counter("address", _network(address))
+        account, origin = counter("account", spelling(name)), counter("address", network(address))
         # the address first: one that is turned away must not use up other people's tries
-        self._admit(network, self._settings.tries_per_address, "login.address_throttled")
+        self._admit(origin, self._settings.tries_per_address, "login.address_throttled")
         self._admit(account, self._settings.tries_per_account, "login.account_throttled")
         try:
             subject = self._directory.authenticate(name, password)
         except DirectoryUnavailable:
+            known = grace.verify(name, password) if grace else None
+            if not known and self._grace.on:
+                raise  # it may have been a guess, and counts
             self._forgive(account)  # nothing was learnt from it; after an outage nobody shall find the door locked
-            self._forgive(network)
-            raise
+            self._forgive(origin)
+            if not known:
+                raise
+            return known
         if subject is None or not subject.active:
+            self._grace.refuted(name, password)
             self._audit.record("login.failed", cause="login.bad_credentials", account=account, address=address)
             raise BadCredentials
+        self._grace.remember(name, password, subject)
         self._store.delete("throttle", account)
-        self._forgive(network)
-        return subject
+        self._forgive(origin)
+        return Verified(subject, 0)
 
-    def _admit(self, counter: str, limit: int, cause: str) -> None:
+    def _admit(self, key: str, limit: int, cause: str) -> None:
         """Counts the try before it is made, so that parallel tries cannot pass together."""
-        if self._store.bump("throttle", counter, 1, expires=self._window_end()) > limit:
-            self._audit.record("login.throttled", cause=cause, counter=counter)
-            stored = self._store.get("throttle", counter)
+        if self._store.bump("throttle", key, 1, expires=self._window_end()) > limit:
+            self._audit.record("login.throttled", cause=cause, counter=key)
+            stored = self._store.get("throttle", key)
             wait = stored.expires - self._now() if stored and stored.expires else self._settings.window
             raise Throttled(cause, max(1, wait))
 
-    def _forgive(self, counter: str) -> None:
-        self._store.bump("throttle", counter, -1, expires=self._window_end())
+    def _forgive(self, key: str) -> None:
+        self._store.bump("throttle", key, -1, expires=self._window_end())
 
     def _window_end(self) -> int:
         return self._now() + self._settings.window
-
-
-def _counter(kind: str, who: str) -> str:
-    return f"{kind}|{digest(who)[:32]}"
-
-
-def _spelling(name: str) -> str:
-    """Coarser than any directory compares: the database under iMIS ignores case, width and characters without weight, and maybe accents.
-    Two people may share a counter; one account must not have several."""
-    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", name).casefold())
-    return "".join(character for character in folded if unicodedata.category(character)[0] not in "CM")
-
-
-def _network(address: str) -> str:
-    """Whoever has one IPv6 address has the 2^64 around it."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    return parsed.exploded[:19] if isinstance(parsed, IPv6Address) else address

@@ -33,6 +33,7 @@ class Row:
     state: RowState
     url: str = ""
     reply_to: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -212,8 +213,8 @@ def _row(participant: Participant, notice: Notice | None, heard: Mapping[str, bo
     match notice:
         case BackChannel():
             return Row(participant.client_id, "done" if heard[participant.client_id] else "failed")
-        case FrontChannel(url, reply_to):
-            return Row(participant.client_id, "waiting", url, reply_to)
+        case FrontChannel(url, reply_to, fields):
+            return Row(participant.client_id, "waiting", url, reply_to, fields)
         case Frame():
             return Row(participant.client_id, "asked")
         case ClearCookie():

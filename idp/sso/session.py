@@ -20,6 +20,9 @@ from idp.store import Store, Stored
 PASSWORD = "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport"  # noqa: S105  a name, not a password
 """The authentication context of a password over TLS: SAML's class reference, and our `acr`."""
 
+GRACE = "urn:imis-idp:ac:classes:grace"
+"""The authentication context of a password that the membership system could not be asked about."""
+
 
 class SessionSettings(Settings):
     """[session]: how long a sign-in lasts (S73)."""
@@ -74,31 +77,33 @@ class Sessions:
         self._settings = settings
         self._now = now
 
-    def open(self, subject: Subject, previous: Session | None = None) -> tuple[Session, SessionCookies]:
+    def open(self, subject: Subject, previous: Session | None = None, *, context: str = PASSWORD) -> tuple[Session, SessionCookies]:
         """A session after a good login. With `previous`, a live session of the same member, it is that one renewed."""
         session_secret, ping_secret = new_secret(), new_secret()
         secrets = {"secret": digest(session_secret), "ping": digest(ping_secret)}
-        session = self._renewed(previous.id, subject, secrets) if previous else None
+        session = self._renewed(previous.id, subject, secrets, context) if previous else None
         if session is None:
-            session = self._begun(new_id(), subject)
+            session = self._begun(new_id(), subject, context)
             self._store.put("session", session.id, _record(session) | secrets, expires=self._expires(session))
         return session, SessionCookies(Secret(f"{session.id}.{session_secret}"), Secret(f"{session.id}.{ping_secret}"))
 
-    def _renewed(self, session_id: str, subject: Subject, secrets: dict[str, str]) -> Session | None:
+    def _renewed(self, session_id: str, subject: Subject, secrets: dict[str, str], context: str) -> Session | None:
         """Only while it lives, and as it is now: what has ended stays ended, and who joined meanwhile is told of the end, too."""
         while stored := self._store.get("session", session_id):
             if stored.record["subject_id"] != subject.id:
                 return None
-            session = replace(self._begun(session_id, subject), participants=_session(stored).participants)
+            session = replace(self._begun(session_id, subject, context), participants=_session(stored).participants)
             record = _record(session) | secrets
             if self._store.change("session", session_id, record, revision=stored.revision, expires=self._expires(session)):
                 return session
         return None
 
-    def _begun(self, session_id: str, subject: Subject) -> Session:
+    def _begun(self, session_id: str, subject: Subject, context: str) -> Session:
         now = self._now()
         ends = now + self._settings.absolute
-        return Session(session_id, subject.id, subject.username, auth_time=now, login_id=new_id(), ends=ends, last_seen=now)
+        return Session(
+            session_id, subject.id, subject.username, auth_time=now, login_id=new_id(), ends=ends, last_seen=now, context=context
+        )
 
     def current(self, cookie: Secret) -> Session | None:
         """The live session of a session cookie; using it puts off the end by idleness."""

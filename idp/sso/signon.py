@@ -2,7 +2,7 @@
 
 1. A live session, fresh enough for this request? Go to 3. None, and the client forbade to ask? Refuse.
 2. Keep the request as *pending*, bound to this browser, and show the sign-in page; after a good login `resume` is the only way back.
-3. May this client have this member? What may it see of them?
+3. May this client have this member? What may it see of them? If not, the member reads why, and the client is told no when they go on.
 4. The protocol makes the answer; the client joins the session's participants; only then does the answer leave, with one audit event.
 """
 
@@ -16,11 +16,13 @@ from idp.audit import Audit
 from idp.clock import Now
 from idp.errors import AccessDenied, BadRequest, LoginRequired, Refusal, new_reference
 from idp.secret import digest, new_id
-from idp.sso.answer import Answer, Login, Resume
+from idp.sso.answer import Answer, Login, Page, Resume
+from idp.sso.attribute import today_of
 from idp.sso.client import Client, Clients
+from idp.sso.entry import EntryDenied, Objection, lacking, objection_to, ungraced
 from idp.sso.logout import Logout
 from idp.sso.protocol import ClientProtocol, Grant, SignOnRequest
-from idp.sso.session import Participant, Session, Sessions
+from idp.sso.session import GRACE, Participant, Session, Sessions
 from idp.sso.subject import Subjects
 from idp.store import Record, Store
 
@@ -76,8 +78,11 @@ class SignOn:
 
     def start(self, request: SignOnRequest, browser: str, session: Session | None) -> Answer:
         """The answer to a request of which this browser's session is known."""
+        return self._start(request, browser, session, new_id())
+
+    def _start(self, request: SignOnRequest, browser: str, session: Session | None, request_id: str) -> Answer:
         if session is not None and self._is_fresh_enough(request, session):
-            return self._answer(request, browser, session)
+            return self._answer(request, browser, session, request_id)
         if request.passive:
             return self.refuse(request, LoginRequired())
         return Login(self._keep(request, browser, session.login_id if session else ""))
@@ -118,8 +123,8 @@ class SignOn:
         if self._store.take("pending", request_id) is None:
             raise PendingGone  # a second tab or a double click was quicker
         if pending.asked_at_login is None or session is None:
-            return self.start(pending.request, browser, session)
-        return self._answer(pending.request, browser, session)
+            return self._start(pending.request, browser, session, request_id)
+        return self._answer(pending.request, browser, session, request_id)
 
     def cancel(self, request_id: str, browser: str) -> Answer:
         """The member does not want to sign in; the session, if there is one, stays as it was (V61). Raises PendingGone."""
@@ -127,6 +132,13 @@ class SignOn:
         if pending is None or self._store.take("pending", request_id) is None:
             raise PendingGone
         return self.refuse(pending.request, AccessDenied("signon.cancelled", "The member chose not to sign in."))
+
+    def decline(self, request_id: str, browser: str) -> Answer:
+        """The member, who may not enter, goes back to the client, which is told no and nothing else. Raises PendingGone."""
+        pending = self.pending(request_id, browser)
+        if pending is None or self._store.take("pending", request_id) is None:
+            raise PendingGone
+        return self.refuse(pending.request, EntryDenied())
 
     def refuse(self, request: SignOnRequest, refusal: Refusal) -> Answer:
         """Tells the client no in its own protocol, and the audit log why. Raises BadRequest when the client is gone, address and all."""
@@ -143,21 +155,22 @@ class SignOn:
         )
         return self._protocols[request.protocol].refuse(request, refusal, reference)
 
-    def _answer(self, request: SignOnRequest, browser: str, session: Session) -> Answer:
+    def _answer(self, request: SignOnRequest, browser: str, session: Session, request_id: str) -> Answer:
         client = self._client(request)
-        subject = self._subjects.current(session.subject_id)
+        subject = self._subjects.current(session.subject_id, max_age=client.max_age)
         if subject is None:
             self._logout.end_all_of(session.subject_id, reason="subject_gone")  # S49: wherever they are signed in
             return self.start(request, browser, None)
-        grant = Grant(client, session, subject, client.release.apply(subject))
+        grant = Grant(client, session, subject, client.release.apply(subject, self._now))
+        if objection := self._objection(grant):
+            return self._turn_away(request, browser, grant, objection, request_id)
         try:
             answer, state = self._protocols[request.protocol].respond(request, grant)
         except Refusal as refusal:
             return self.refuse(request, refusal)
-        participant = Participant(client.id, request.protocol, state)
-        # a client that is on the list already is told of the end by whoever ends the session now: nothing to write
-        if session.participant(client.id) != participant and not self._sessions.join(session.id, participant):
-            return self.start(request, browser, None)  # it ended meanwhile: what was made for it must not leave
+        # also a client that is on the list already: when the session ended meanwhile it was told so, and nobody would tell it again
+        if not self._sessions.join(session.id, Participant(client.id, request.protocol, state)):
+            return self.start(request, browser, None)  # what was made for it must not leave
         self._audit.record(
             "signon.ok",
             client=client.id,
@@ -167,6 +180,32 @@ class SignOn:
             released=sorted(grant.attributes),
         )
         return answer
+
+    def _objection(self, grant: Grant) -> Objection | None:
+        if grant.session.context == GRACE and not grant.client.grace:
+            return ungraced()
+        objection = objection_to(grant.subject, grant.client.entry, today=today_of(self._now()))
+        missing = grant.client.release.missing(grant.attributes)
+        return objection or (lacking(missing) if missing else None)
+
+    def _turn_away(self, request: SignOnRequest, browser: str, grant: Grant, objection: Objection, request_id: str) -> Answer:
+        """A page of ours with the reason, or the refusal at once where no page may be shown. The request waits under its id: the member
+        may renew and come back to it, or go back to the client, which is refused then."""
+        reference = new_reference()
+        self._audit.record(
+            "signon.turned_away",
+            cause=objection.cause,
+            reference=reference,
+            client=grant.client.id,
+            subject=grant.subject.id,
+            session=grant.session.id,
+            missing=", ".join(objection.missing),
+        )
+        if request.passive:
+            return self.refuse(request, EntryDenied())
+        self._keep(request, browser, "", request_id=request_id)
+        shown = {"client": grant.client, "session": grant.session, "objection": objection, "reference": reference}
+        return Page("turned_away.html", {"request_id": request_id, **shown}, status=403)
 
     def _client(self, request: SignOnRequest) -> Client:
         client = self._clients.get(request.client_id)
@@ -179,8 +218,8 @@ class SignOn:
             return False
         return request.max_age is None or self._now() - session.auth_time <= request.max_age
 
-    def _keep(self, request: SignOnRequest, browser: str, asked_at_login: str | None) -> str:
-        request_id = new_id()
+    def _keep(self, request: SignOnRequest, browser: str, asked_at_login: str | None, *, request_id: str = "") -> str:
+        request_id = request_id or new_id()
         record: Record = {"request": asdict(request), "browser": digest(browser), "asked_at_login": asked_at_login, "asked": self._now()}
         self._store.put("pending", request_id, record, expires=self._now() + _PENDING_LIFE)
         return request_id

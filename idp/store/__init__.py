@@ -22,6 +22,8 @@ Record = dict[str, Any]
 INDEXED: Mapping[str, tuple[str, ...]] = {
     "client": (),
     "code": ("session_id", "family"),
+    "grace": ("subject_id",),
+    "link": ("subject_id",),
     "logout": (),
     "notice": (),
     "pending": (),

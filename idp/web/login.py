@@ -13,7 +13,7 @@ from idp.web.page import render
 
 
 def login_pages(gateway: Gateway, desk: LoginDesk, settings: LoginSettings) -> Blueprint:
-    """GET /login, POST /login, POST /login/cancel, GET /signon/<id>."""
+    """GET /login, POST /login, POST /login/cancel, GET /signon/<id>, POST /signon/<id>/refuse."""
     pages = Blueprint("login", __name__)
 
     @pages.get("/login")
@@ -49,6 +49,18 @@ def login_pages(gateway: Gateway, desk: LoginDesk, settings: LoginSettings) -> B
         if not gateway.browser.is_own_form("login"):
             raise PendingGone
         return gateway.send(gateway.signon.cancel(request.form.get("request", ""), gateway.browser.secret()))
+
+    @pages.post("/signon/<request_id>/refuse")
+    def decline(request_id: str) -> Response:
+        if not gateway.browser.is_own_form("decline"):
+            raise PendingGone
+        return gateway.send(gateway.signon.decline(request_id, gateway.browser.secret()))
+
+    @pages.app_context_processor
+    def of_turned_away() -> dict[str, object]:
+        """What the page needs that tells a member why they may not enter, whichever view shows it."""
+        token = lambda: gateway.browser.form_token("decline")  # noqa: E731
+        return {"renew_url": settings.renew_url, "help_text": settings.help_text, "decline_token": token}
 
     @pages.get("/signon/<request_id>")
     def resume(request_id: str) -> Response:

@@ -8,29 +8,30 @@ from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
+from idp.clock import Now, utc_now
 from idp.directory import Subject
+from idp.sso.attribute import json_value
 from idp.sso.release import Release
 from idp.sso.session import Session
 
-_ALWAYS_LISTS = ("roles", "committees")
 # XML 1.0 §2.2: what is outside Char cannot stand in a document at all, not even as a reference.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
 class Profile:
-    """A member for one vendor. `lists` are the names, in the vendor's words, that hold a list however many values there are."""
+    """A member for one vendor; the release knows the type of each attribute."""
 
     session: Session
     attributes: Mapping[str, tuple[str, ...]]
-    lists: frozenset[str]
+    release: Release
 
     def as_json(self) -> dict[str, Any]:
         return {
             "subject": self.session.subject_id,
             "session": self.session.id,
             "auth_time": self.session.auth_time,
-            "attributes": {name: self._value(name, values) for name, values in self.attributes.items()},
+            "attributes": {name: json_value(self.release.kind(name), values) for name, values in self.attributes.items()},
         }
 
     def as_xml(self) -> str:
@@ -39,17 +40,13 @@ class Profile:
         body = "".join(f"<attribute name={_quoted(name)}>{_values(values)}</attribute>" for name, values in self.attributes.items())
         return f"{XML_HEAD}{head}{body}</member>\n"
 
-    def _value(self, name: str, values: tuple[str, ...]) -> str | list[str]:
-        return list(values) if name in self.lists or len(values) > 1 else values[0]
-
 
 XML_HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
-def make_profile(session: Session, subject: Subject, release: Release) -> Profile:
+def make_profile(session: Session, subject: Subject, release: Release, now: Now = utc_now) -> Profile:
     """The fields that the client may see, under its own names for them."""
-    lists = frozenset(theirs for ours, theirs in release.names.items() if ours in _ALWAYS_LISTS)
-    return Profile(session, release.apply(subject), lists)
+    return Profile(session, release.apply(subject, now), release)
 
 
 def error_xml(cause: str, message: str, reference: str) -> str:

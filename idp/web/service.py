@@ -6,7 +6,7 @@ chosen by the client's release and by the ticket's own session; nothing in the r
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -85,11 +85,11 @@ def service_pages(
             raise ServiceError("service.token_missing", "There is no token in the body.", expected="token=... as a form, or as JSON")
         ticket = tickets.redeem(Secret(fields["token"]), client.id)
         _check_return(ticket, fields.get("return", ""))
-        subject = subjects.current(ticket.session.subject_id)
+        subject = subjects.current(ticket.session.subject_id, max_age=client.max_age)
         if subject is None:
             gateway.logout.end(ticket.session.id, reason="subject_gone")  # V51
             raise ServiceError("subject.gone", "The member's account was closed or disabled.")
-        profile = make_profile(ticket.session, subject, client.release)
+        profile = make_profile(ticket.session, subject, client.release, now)
         gateway.audit.record(
             "service.redeemed", client=client.id, subject=subject.id, session=ticket.session.id, released=sorted(profile.attributes)
         )
@@ -210,18 +210,16 @@ def _check_address(client: Client, address: str) -> None:
     networks = [ip_network(each, strict=False) for each in client.settings.addresses]
     if not networks:
         return
-    caller = _read_address(address)
-    if caller is None or not any(caller in network for network in networks):
-        raise ServiceError("service.address_not_allowed", "Calls from this address are not allowed.", received=address, status=403)
+    if not any(_is_inside(address, network) for network in networks):
+        message = "Calls from this address are not allowed."
+        raise ServiceError("service.address_not_allowed", message, received=address, status=403)
 
 
-def _read_address(address: str) -> IPv4Address | IPv6Address | None:
-    """None where the server does not know the caller's address, as on a Unix socket without a proxy's header."""
+def _is_inside(address: str, network: IPv4Network | IPv6Network) -> bool:
     try:
-        caller = ip_address(address)
-    except ValueError:
-        return None
-    return caller.ipv4_mapped or caller if isinstance(caller, IPv6Address) else caller
+        return ip_address(address) in network
+    except ValueError:  # the caller's address is not known, as on a Unix socket without a proxy's header
+        return False
 
 
 def _wants_xml(fields: dict[str, str]) -> bool:

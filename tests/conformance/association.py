@@ -172,10 +172,12 @@ class Association:
 @contextmanager
 def association(folder: Path, sp_certificate: str) -> Iterator[Association]:
     vendors = Vendors()
+    built = Association(folder, vendors, sp_certificate)
     try:
-        yield Association(folder, vendors, sp_certificate)
+        yield built
     finally:
         vendors.close()
+        built.store.close()
 
 
 def local(location: str) -> str:

@@ -99,6 +99,7 @@ def test_V42_an_unsigned_hint_proves_nothing(world: World, header: dict[str, str
     browser = world.signed_in()
     forged = unsigned(browser.tokens()["id_token"], header={**header, "kid": world.keys.current.kid})
     assert is_asked(world, browser, ask(browser, id_token_hint=forged, post_logout_redirect_uri=SIGNED_OUT))
+    assert world.audit.last["cause"] == "oidc.hint_refused"
     assert is_asked(world, browser, ask(browser, id_token_hint=forged + "AAAA", post_logout_redirect_uri=SIGNED_OUT))
 
 

@@ -21,7 +21,8 @@ COOKIE = SharedCookie("shared", "assoc.example")
 
 @dataclass(frozen=True)
 class EchoSettings:
-    """`tell` is how the client hears of a logout: back, front, frame, cookie, both (back and cookie), never, broken."""
+    """`tell` is how the client hears of a logout: back, front, mute (visited, and does not come back), frame,
+    cookie, both (back and cookie), never, broken."""
 
     return_url: str
     tell: str = "back"
@@ -75,6 +76,8 @@ class EchoProtocol:
                 return BackChannel(url, {"sid": session.id}, COOKIE)
             case "front":
                 return FrontChannel(f"{url}?sid={session.id}", f"reply-{client.id}-{session.id}")
+            case "mute":
+                return FrontChannel(f"{url}?sid={session.id}", "")
             case "frame":
                 return Frame(f"{url}?sid={session.id}")
             case "cookie":

@@ -222,10 +222,11 @@ class TestVisits:
         assert stored(house, run) == run
         assert house.logout.run(run.rows[0].reply_to) is None
 
-    def test_one_client_among_several_without_a_reply_is_marked_alone(self, house: House) -> None:
-        run = end(house, signed_in(house, "front", "never", "back"))
-        house.logout.visited(run, run.rows[0])
-        assert states(stored(house, run)) == {"front": "asked", "never": "untold", "back": "done"}
+    def test_one_client_among_several_without_a_reply_is_marked_alone(self, make_house: MakeHouse) -> None:
+        house = make_house(*[make_client(name, tell="mute") for name in ("one", "two")], make_client("back"))
+        run = end(house, signed_in(house, "one", "two", "back"))
+        house.logout.visited(run, run.rows[1])
+        assert states(stored(house, run)) == {"one": "waiting", "two": "asked", "back": "done"}
 
     def test_a_run_is_forgotten_after_an_hour(self, house: House, now: Clock) -> None:
         run = end(house, signed_in(house, "front"))

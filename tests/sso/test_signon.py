@@ -78,6 +78,14 @@ class TestTheAnswer:
         assert house.audit.of("signon.ok") == []
         assert house.store.list("ticket") == []
 
+    def test_F28_nor_does_it_to_a_client_that_was_on_the_list_already_and_has_just_been_told_of_the_end(self, house: House) -> None:
+        """It would be signed in again, with nobody left to tell it."""
+        session = house.session()
+        house.signon.start(ask("lms"), BROWSER, session)
+        house.echo.meanwhile = lambda grant: house.logout.end(grant.session.id, reason="test")
+        assert isinstance(house.signon.start(ask("lms"), BROWSER, house.live(session)), Login)
+        assert house.letterbox.heard() == ["lms"]
+
     def test_F28_a_ticket_made_after_the_session_ended_is_worth_nothing(self, house: House) -> None:
         session = house.session()
         house.logout.end(session.id, reason="test")

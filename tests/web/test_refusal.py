@@ -7,7 +7,11 @@ import logging
 import pytest
 from werkzeug.test import TestResponse
 
-from .site import Site
+from idp.directory import Subject
+from idp.secret import Secret
+from tests.sso.house import PASSWORD
+
+from .site import Site, hidden_fields
 
 JSON = {"Accept": "application/json"}
 
@@ -133,3 +137,33 @@ def test_HEAD_is_answered_like_GET_without_the_text(site: Site) -> None:
     response = site.visitor().client.head("/login", base_url=site.server.url)
     assert (response.status_code, response.data) == (200, b"")
     assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_G_S10_canary_search_over_a_members_whole_way(
+    site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a password nor a cookie's secret in a log, an event or a page, whatever goes wrong."""
+    wrong = "canary-wrong-password"
+    visitor, seen = site.visitor(), []
+    authenticate = site.house.members.authenticate
+
+    def burst(username: str, password: Secret) -> Subject | None:
+        raise RuntimeError(f"{username} {password.reveal()}")
+
+    with caplog.at_level(logging.DEBUG):
+        page = visitor.get("/login")
+        seen += [visitor.sign_in(page, "ada", wrong)]
+        monkeypatch.setattr(site.house.members, "authenticate", burst)
+        seen += [visitor.sign_in(page, "ada", wrong)]
+        monkeypatch.setattr(site.house.members, "authenticate", authenticate)
+        site.house.members.is_there = False
+        seen += [visitor.sign_in(page, "ada", wrong)]
+        site.house.members.is_there = True
+        seen += [visitor.sign_in(page), visitor.get("/"), visitor.get("/echo/signon?client=lms"), visitor.get("/broken/unforeseen")]
+        secrets = [wrong, PASSWORD, *(value.rpartition(".")[2] for value in visitor.cookies().values())]
+        question = visitor.get("/logout")
+        seen += [question, visitor.post("/logout", hidden_fields(question))]
+    assert [response.status_code for response in seen] == [401, 500, 503, 303, 200, 302, 500, 200, 303]
+    assert len(secrets) == 4
+    everything = f"{caplog.text} {site.house.audit.lines} {[response.text + str(response.location) for response in seen]}"
+    assert [secret for secret in secrets if secret in everything] == []

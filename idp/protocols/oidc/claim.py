@@ -18,8 +18,9 @@ from oic.oic.message import SCOPE2CLAIMS
 from idp.directory import Attributes
 from idp.errors import Refusal
 from idp.protocols.oidc.error import OAuthRefusal
+from idp.sso.attribute import json_value
 from idp.sso.protocol import Grant
-from idp.sso.release import Release
+from idp.sso.release import Release, copied
 
 CLAIM_OF: Mapping[str, str] = {
     "full_name": "name",
@@ -43,7 +44,6 @@ PROTOCOL_CLAIMS = frozenset((
 # fmt: on
 """Names that carry the protocol's own meaning: no release can put a member's data under them."""
 
-_ALWAYS_LISTS = {"roles", "committees"}
 _TYPED: Mapping[str, Callable[[str], Any]] = {
     "email_verified": lambda value: value.lower() == "true",
     "phone_number_verified": lambda value: value.lower() == "true",
@@ -70,7 +70,7 @@ class ReleasedClaims:
 
 def claims_of(release: Release, released: Attributes) -> dict[str, Any]:
     """Everything that was released, as claims."""
-    return {claim: _value(ours, claim, released[theirs]) for ours, theirs, claim in _names(release) if released.get(theirs)}
+    return {claim: _value(release, theirs, claim, released[theirs]) for theirs, claim in _names(release) if released.get(theirs)}
 
 
 def claims_by_scope(scopes: Sequence[str], claims: Iterable[str]) -> dict[str, None]:
@@ -100,7 +100,7 @@ def read_claims_parameter(text: str, release: Release) -> tuple[dict[str, dict[s
     subjects = {_demanded(part.get("sub")) for part in parts.values()} - {""}
     if len(subjects) > 1:
         raise _bad_claims()
-    possible = {claim for _, _, claim in _names(release)}
+    possible = {claim for _, claim in _names(release)}
     return {place: {name: None for name in part if name in possible} for place, part in parts.items()}, next(iter(subjects), "")
 
 
@@ -118,13 +118,14 @@ def _bad_claims() -> Refusal:
     return OAuthRefusal("invalid_request", "claims_malformed", "The claims parameter is not what OpenID Connect Core 5.5 describes.")
 
 
-def _names(release: Release) -> list[tuple[str, str, str]]:
-    """Our name, the client's name, the claim; a renamed attribute keeps the client's name."""
-    named = [(ours, theirs, CLAIM_OF.get(ours, theirs) if ours == theirs else theirs) for ours, theirs in release.names.items()]
-    return [each for each in named if each[2] not in PROTOCOL_CLAIMS]
+def _names(release: Release) -> list[tuple[str, str]]:
+    """The client's name, the claim; a renamed attribute keeps the client's name."""
+    renamed = [(theirs, CLAIM_OF.get(ours, theirs) if ours == theirs else theirs) for ours, theirs in release.names.items()]
+    made = [(theirs, CLAIM_OF.get(theirs, theirs) if copied(how) == theirs else theirs) for theirs, how in release.made.items()]
+    return [each for each in renamed + made if each[1] not in PROTOCOL_CLAIMS]
 
 
-def _value(ours: str, claim: str, values: tuple[str, ...]) -> Any:
+def _value(release: Release, theirs: str, claim: str, values: tuple[str, ...]) -> Any:
     if claim in STANDARD_CLAIMS:
         return _TYPED.get(claim, str)(values[0])
-    return list(values) if len(values) > 1 or ours in _ALWAYS_LISTS else values[0]
+    return json_value(release.kind(theirs), values)

@@ -38,4 +38,4 @@ def read_parameters(text: str) -> Parameters:
         raise BadRequest("oidc.unreadable", "This request could not be read: it has too many parameters.") from None
     seen: set[str] = set()
     repeated = {name for name, _ in pairs if name in seen or seen.add(name)} - _MAY_REPEAT  # type: ignore[func-returns-value]
-    return Parameters({name: value for name, value in pairs if value}, frozenset(repeated))
+    return Parameters(dict(pairs), frozenset(repeated))

@@ -141,9 +141,8 @@ def _public(document: bytes) -> Response:
 
 
 def _json(value: dict[str, Any] | None) -> Response:
-    """Never kept by a cache (RFC 6749 §5.1, S29)."""
+    """RFC 6749 §5.1 wants it out of every cache (S29); `Cache-Control: no-store` stands on all our answers that do not say otherwise."""
     response = Response(b"" if value is None else json.dumps(value).encode(), mimetype="application/json")
-    response.headers["Cache-Control"] = "no-store"
     response.headers["Pragma"] = "no-cache"
     return response
 
