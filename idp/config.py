@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from idp.bridges import bridge_table
@@ -83,7 +83,16 @@ class ClientTable(Settings):
         given = [protocol for protocol in PROTOCOLS if getattr(self, protocol) is not None]
         if len(given) != 1:
             raise ValueError(f"has {' and '.join(given) or 'no protocol'}: give exactly one of the tables {', '.join(PROTOCOLS)}")
+        if self.oidc and not self.oidc.public and not (self.secret or self.secret_sha256):
+            raise ValueError("needs a secret, with which its server shows who it is; or oidc.public = true, if it can keep none")
         return self
+
+    @field_validator("secret_sha256")
+    @classmethod
+    def _are_digests(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch("[0-9a-f]{64}", digest) for digest in value):
+            raise ValueError("a SHA-256 is 64 hexadecimal digits in lower case")
+        return value
 
 
 class Config(Settings):

@@ -164,6 +164,7 @@ def test_clients_add_oidc_public_has_no_secret(idp: Run) -> None:
 def test_clients_add_oidc_from_one_rfc_7591_document(idp: Run, folder: Path) -> None:
     document = {
         "client_name": "Community",
+        "client_uri": "https://community.example.org/",
         "redirect_uris": ["https://community.example.org/cb"],
         "post_logout_redirect_uris": ["https://community.example.org/"],
         "backchannel_logout_uri": "https://community.example.org/logout",
@@ -172,6 +173,7 @@ def test_clients_add_oidc_from_one_rfc_7591_document(idp: Run, folder: Path) -> 
     (folder / "client.json").write_text(json.dumps(document))
     added = last(idp("clients", "add", "oidc", "--registration", str(folder / "client.json"), "--json"))
     assert added["name"] == "Community"
+    assert added["url"] == document["client_uri"]
     settings = last(idp("clients", "show", added["id"], "--json"))["settings"]
     assert settings["redirect_uris"] == document["redirect_uris"]
     assert settings["backchannel_logout_uri"] == document["backchannel_logout_uri"]

@@ -113,6 +113,18 @@ def test_secrets_stand_in_the_file_by_reference_only(tmp_path: Path, monkeypatch
     assert "from a file" not in repr(by_file)
 
 
+def test_S27_an_oauth_client_has_a_secret_or_says_that_it_can_keep_none(tmp_path: Path) -> None:
+    client = '\n[clients.rp.oidc]\nredirect_uris = ["https://rp.example.org/cb"]\n'
+    assert "needs a secret" in problems(tmp_path, MINIMAL + client)[0]
+    assert good(tmp_path, MINIMAL + client + "public = true\n").file_clients()[0].secrets == ()
+
+
+def test_a_digest_of_a_secret_that_could_never_match_is_refused(tmp_path: Path) -> None:
+    client = '\n[clients.rp]\nsecret_sha256 = ["{digest}"]\n[clients.rp.oidc]\nredirect_uris = ["https://rp.example.org/cb"]\n'
+    assert "64 hexadecimal digits" in problems(tmp_path, MINIMAL + client.replace("{digest}", digest("x").upper()))[0]
+    assert good(tmp_path, MINIMAL + client.replace("{digest}", digest("x"))).file_clients()[0].accepts(Secret("x"))
+
+
 def test_a_secret_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> None:
     client = '\n[clients.e]\nsecret = { env = "NOT_SET_ANYWHERE" }\n[clients.e.token]\nreturn_urls = ["https://e.example.org/"]\n'
     assert "NOT_SET_ANYWHERE is not set" in problems(tmp_path, MINIMAL + client)[0]

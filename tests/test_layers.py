@@ -37,7 +37,7 @@ HOMES = {
     "cryptography": ["keys.py", "protocols/saml/", "protocols/oidc/", "directory/imis_token.py", "demo/"],
     "pydantic": [
         "settings.py",
-        "web/vendor/settings.py",
+        "web/vendors/settings.py",
         "config.py",
         "example.py",
         "*/settings.py",

@@ -15,7 +15,7 @@ from idp.app import Parts
 from idp.bridges import bridge_table
 from idp.cli.output import command_options, opened_parts, result, say
 from idp.errors import ConfigError, IdpError
-from idp.protocols.oidc.settings import settings_of_registration
+from idp.protocols.oidc.settings import Registration, read_registration
 from idp.secret import Secret, digest, new_secret
 from idp.sso.client import Client
 
@@ -99,10 +99,10 @@ def oidc(
     release: str | None,
 ) -> None:
     """Add an OpenID Connect or OAuth 2.0 client."""
-    settings: dict[str, Any] = {}
-    if registration:
-        registered_name, settings = settings_of_registration(_read_json(registration))
-        name = name or registered_name
+    document = read_registration(_read_json(registration)) if registration else Registration()
+    settings: dict[str, Any] = dict(document.settings)
+    for note in document.notes:
+        say(note)
     given = {
         "redirect_uris": list(redirect_uris),
         "public": public,
@@ -115,7 +115,7 @@ def oidc(
         raise click.UsageError("Give --redirect-uri URL, or --registration FILE.json.")
     with opened_parts() as (_, parts):
         secret, made = (None, False) if settings.get("public") else _secret(secret_file)
-        table = _table(name, bridge, release, "oidc", settings, secret)
+        table = _table(name or document.name, bridge, release, "oidc", settings, secret) | _given(url=document.url)
         client = parts.clients.add(client_id or _id_of(str(settings["redirect_uris"][0])), table)
         url = parts.config.server.url
         _say_added(client, secret, made)

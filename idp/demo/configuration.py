@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from idp.demo.address import LOOPBACK, Addresses
-from idp.demo.vendor import CMS, COMMUNITY, EVENTS, JOURNAL, LMS, STORE, VENDORS, Vendor, cookie, jsonp, oauth, openid, token
-from idp.demo.vendor.saml import provider_metadata
+from idp.demo.vendors import CMS, COMMUNITY, EVENTS, JOURNAL, LMS, STORE, VENDORS, Vendor, cookie, jsonp, oauth, openid, token
+from idp.demo.vendors.saml import provider_metadata
 from idp.keys import KeyRing, SigningKey
 from idp.secret import Secret, new_secret
 

@@ -9,7 +9,7 @@ from flask import Flask, render_template
 
 from idp.demo.account import Account
 from idp.demo.address import Addresses
-from idp.demo.vendor import VENDORS
+from idp.demo.vendors import VENDORS
 
 _COLOUR = "#1b3a5c"
 

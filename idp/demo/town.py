@@ -26,13 +26,13 @@ from idp.demo.imis import create_imis, serving
 from idp.demo.mailbox import Mailbox, mailbox_site, receiving
 from idp.demo.portal import portal_site
 from idp.demo.resolver import stay_on_this_machine
-from idp.demo.vendor import CMS, COMMUNITY, EVENTS, JOURNAL, LMS, STORE
-from idp.demo.vendor.cookie import cookie_site
-from idp.demo.vendor.jsonp import jsonp_site
-from idp.demo.vendor.oauth import oauth_site
-from idp.demo.vendor.openid import openid_site
-from idp.demo.vendor.saml import saml_site
-from idp.demo.vendor.token import token_site
+from idp.demo.vendors import CMS, COMMUNITY, EVENTS, JOURNAL, LMS, STORE
+from idp.demo.vendors.cookie import cookie_site
+from idp.demo.vendors.jsonp import jsonp_site
+from idp.demo.vendors.oauth import oauth_site
+from idp.demo.vendors.openid import openid_site
+from idp.demo.vendors.saml import saml_site
+from idp.demo.vendors.token import token_site
 from idp.errors import IdpError
 
 PEOPLE = Path(__file__).with_name("people.toml")

@@ -25,7 +25,6 @@ INDEXED: Mapping[str, tuple[str, ...]] = {
     "grace": ("subject_id",),
     "link": ("subject_id",),
     "logout": (),
-    "notice": (),
     "pending": (),
     "replay": (),
     "session": ("subject_id",),

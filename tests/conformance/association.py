@@ -19,9 +19,9 @@ from werkzeug.test import TestResponse
 from idp.app import build_parts, create_app_of
 from idp.config import load
 from idp.store.sqlite import SqliteStore
+from tests.standin import PASSWORD, Events
 
 URL = "https://login.example.org"
-PASSWORD = "correct horse"
 SECRET = "the vendor's own secret"
 HOSTILE = '</saml:AttributeValue><script>alert("1")</script>&]]>\'"'
 
@@ -83,19 +83,6 @@ title = '''{HOSTILE}'''
 committees = ["Ethics", "Finance"]
 member_type = "REG"
 """
-
-
-class Events:
-    """An `Audit` that remembers."""
-
-    def __init__(self) -> None:
-        self.lines: list[dict[str, Any]] = []
-
-    def record(self, event: str, **fields: object) -> None:
-        self.lines.append({"event": event, **fields})
-
-    def of(self, event: str) -> list[dict[str, Any]]:
-        return [line for line in self.lines if line["event"] == event]
 
 
 class Vendors:

@@ -21,7 +21,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from idp.demo.address import LOOPBACK
 from idp.demo.town import PEOPLE
-from idp.demo.vendor import EVENTS, JOURNAL, LMS, VENDORS, Vendor
+from idp.demo.vendors import EVENTS, JOURNAL, LMS, VENDORS, Vendor
 from idp.directory.people_file import read_people
 from tests.flows.town import Town
 

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from idp.demo.address import LOOPBACK, Addresses
-from idp.demo.vendor import VENDORS
+from idp.demo.vendors import VENDORS
 from tests.flows.town import Town, is_alive, three_free_ports
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("demo")]

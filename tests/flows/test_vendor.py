@@ -17,12 +17,12 @@ from idp.demo.address import LOOPBACK, Addresses
 from idp.demo.configuration import prepare
 from idp.demo.imis import serving
 from idp.demo.resolver import stay_on_this_machine
-from idp.demo.vendor import LMS, STORE
-from idp.demo.vendor.member import Member, Members
-from idp.demo.vendor.notice import BadNotice, read_notice
-from idp.demo.vendor.question import Questions
-from idp.demo.vendor.saml import saml_site
-from idp.demo.vendor.token import token_site
+from idp.demo.vendors import LMS, STORE
+from idp.demo.vendors.member import Member, Members
+from idp.demo.vendors.notice import BadNotice, read_notice
+from idp.demo.vendors.question import Questions
+from idp.demo.vendors.saml import saml_site
+from idp.demo.vendors.token import token_site
 from idp.keys import KeyRing
 from idp.secret import Secret
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from idp.protocols.oidc.settings import OidcSettings, RegistrationRefused, read_registration, settings_of_registration
+from idp.protocols.oidc.settings import OidcSettings, RegistrationRefused, read_registration
 
 GOOD = "https://rp.example.org/cb"
 
@@ -102,11 +102,11 @@ def test_a_registration_document_becomes_settings() -> None:
 
 
 def test_the_shortest_registration_document() -> None:
-    assert settings_of_registration({"redirect_uris": [GOOD]}) == ("", {"redirect_uris": [GOOD]})
+    assert read_registration({"redirect_uris": [GOOD]}).settings == {"redirect_uris": [GOOD]}
 
 
 def test_a_registration_without_a_secret_is_a_public_client() -> None:
-    assert settings_of_registration({"redirect_uris": [GOOD], "token_endpoint_auth_method": "none"})[1]["public"] is True
+    assert read_registration({"redirect_uris": [GOOD], "token_endpoint_auth_method": "none"}).settings["public"] is True
 
 
 @pytest.mark.parametrize(

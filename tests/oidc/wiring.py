@@ -23,11 +23,10 @@ from idp.keys import KeyRing
 from idp.protocols.oidc.protocol import OidcProtocol
 from idp.protocols.oidc.settings import OidcSettings
 from idp.protocols.oidc.views import oidc_pages
-from idp.secret import Secret, digest
+from idp.secret import digest
 from idp.sso.client import Client, Clients
 from idp.sso.login import LoginDesk, LoginSettings
 from idp.sso.logout import Logout
-from idp.sso.notice import BackChannel
 from idp.sso.protocol import ClientProtocol
 from idp.sso.release import read_release
 from idp.sso.session import Sessions, SessionSettings
@@ -44,11 +43,11 @@ from idp.web.logout import logout_pages
 from idp.web.page import protect
 from idp.web.refusal import install
 from idp.web.settings import ServerSettings
+from tests.standin import PASSWORD, Clock, Events, Letterbox, Members
 
 URL = "https://login.assoc.example"
 CALLBACK = "https://rp.example.org/cb"
 SIGNED_OUT = "https://rp.example.org/bye"
-PASSWORD = "correct horse"
 VERIFIER = "v" * 43
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 ANNE = Subject(
@@ -69,58 +68,6 @@ ANNE = Subject(
     },
 )
 BERT = Subject("0472", "bert", {"username": ("bert",), "email": ("bert@assoc.example",)})
-
-
-class Clock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.seconds = 1_800_000_000
-
-    def __call__(self) -> int:
-        return self.seconds
-
-
-class Members:
-    """A `Directory` of the members it is given; all have one password."""
-
-    def __init__(self, *subjects: Subject) -> None:
-        self.by_id = {subject.id: subject for subject in subjects}
-
-    def authenticate(self, username: str, password: Secret) -> Subject | None:
-        found = next((subject for subject in self.by_id.values() if subject.username == username), None)
-        return found if password.reveal() == PASSWORD else None
-
-    def find(self, subject_id: str) -> Subject | None:
-        return self.by_id.get(subject_id)
-
-    def check(self) -> str:
-        return "It is a table."
-
-
-class Events:
-    """An `Audit` that remembers."""
-
-    def __init__(self) -> None:
-        self.lines: list[dict[str, Any]] = []
-
-    def record(self, event: str, **fields: object) -> None:
-        self.lines.append({"event": event, **fields})
-
-    @property
-    def last(self) -> dict[str, Any]:
-        return self.lines[-1]
-
-
-class Letterbox:
-    """A `Messenger` that keeps what it is given."""
-
-    def __init__(self) -> None:
-        self.notices: list[BackChannel] = []
-
-    def deliver(self, notices: Sequence[BackChannel]) -> list[bool]:
-        self.notices += notices
-        return [True] * len(notices)
 
 
 def make_client(client_id: str = "rp", *, release: Any = None, secret: str | None = None, **settings: Any) -> Client:

@@ -24,11 +24,10 @@ from idp.protocols.jsonp.views import jsonp_pages
 from idp.protocols.token.protocol import TokenProtocol
 from idp.protocols.token.settings import TokenSettings
 from idp.protocols.token.views import token_pages
-from idp.secret import Secret, digest
+from idp.secret import digest
 from idp.sso.client import Client, Clients
 from idp.sso.login import LoginDesk, LoginSettings
 from idp.sso.logout import Logout
-from idp.sso.notice import BackChannel
 from idp.sso.protocol import ClientProtocol
 from idp.sso.release import read_release
 from idp.sso.session import Sessions, SessionSettings
@@ -45,9 +44,9 @@ from idp.web.page import protect
 from idp.web.refusal import install
 from idp.web.service import ServiceSettings, service_pages
 from idp.web.settings import ServerSettings
+from tests.standin import PASSWORD, Clock, Events, Letterbox, Members
 
 URL = "https://login.assoc.example"
-PASSWORD = "correct horse"
 ANNE = Subject(
     "4711",
     "anne",
@@ -65,62 +64,6 @@ ANNE = Subject(
 )
 BERT = Subject("4712", "bert", {"username": ("bert",), "email": ("bert@assoc.example",)})
 SETTINGS = {"token": TokenSettings, "cookie": CookieSettings, "jsonp": JsonpSettings}
-
-
-class Clock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.seconds = 1_800_000_000
-
-    def __call__(self) -> int:
-        return self.seconds
-
-
-class Members:
-    """A `Directory` of the members it is given; all have one password."""
-
-    def __init__(self, *subjects: Subject) -> None:
-        self.by_id = {subject.id: subject for subject in subjects}
-
-    def authenticate(self, username: str, password: Secret) -> Subject | None:
-        found = next((subject for subject in self.by_id.values() if subject.username == username), None)
-        return found if password.reveal() == PASSWORD else None
-
-    def find(self, subject_id: str) -> Subject | None:
-        return self.by_id.get(subject_id)
-
-    def check(self) -> str:
-        return "It is a table."
-
-
-class Events:
-    """An `Audit` that remembers."""
-
-    def __init__(self) -> None:
-        self.lines: list[dict[str, Any]] = []
-
-    def record(self, event: str, **fields: object) -> None:
-        self.lines.append({"event": event, **fields})
-
-    def of(self, event: str) -> list[dict[str, Any]]:
-        return [line for line in self.lines if line["event"] == event]
-
-    @property
-    def last(self) -> dict[str, Any]:
-        return self.lines[-1]
-
-
-class Letterbox:
-    """A `Messenger` that keeps what it should carry; `reachable` is what every vendor answers."""
-
-    def __init__(self) -> None:
-        self.notices: list[BackChannel] = []
-        self.reachable = True
-
-    def deliver(self, notices: Sequence[BackChannel]) -> list[bool]:
-        self.notices += notices
-        return [self.reachable] * len(notices)
 
 
 def make_client(client_id: str, protocol: str, *, release: Any = None, url: str = "", source: str = "file", **settings: Any) -> Client:

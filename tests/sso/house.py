@@ -19,6 +19,7 @@ from idp.sso.signon import SignOn
 from idp.sso.subject import FreshnessSettings, Subjects
 from idp.sso.ticket import Tickets
 from idp.store import Store
+from tests.standin import Events
 
 from .echo import EchoProtocol, make_client
 
@@ -66,19 +67,6 @@ class Members:
     def _answer(self) -> None:
         if not self.is_there:
             raise DirectoryUnavailable("it is switched off")
-
-
-class Events:
-    """An `Audit` that remembers."""
-
-    def __init__(self) -> None:
-        self.lines: list[dict[str, Any]] = []
-
-    def record(self, event: str, **fields: object) -> None:
-        self.lines.append({"event": event, **fields})
-
-    def of(self, event: str) -> list[dict[str, Any]]:
-        return [line for line in self.lines if line["event"] == event]
 
 
 class Letterbox:

@@ -16,7 +16,7 @@ from idp.sso.notice import ClearCookie, Notice
 from idp.sso.protocol import Grant, SignOnRequest
 from idp.sso.session import Participant, Session
 from idp.sso.ticket import Tickets
-from idp.web.vendor.desk import VendorDesk, VendorLogout
+from idp.web.vendors.desk import VendorDesk, VendorLogout
 
 _LIFE = 30  # seconds, as long as the ticket in it lives (S94)
 _OUR_OWN = ("idp_session", "idp_browser", "idp_ping")  # where we run without https our cookies carry no prefix to protect them

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, model_validator
 
-from idp.web.vendor.settings import VendorSettings
+from idp.web.vendors.settings import VendorSettings
 
 
 def _cookie_name(name: str) -> str:

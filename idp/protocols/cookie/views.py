@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 from idp.protocols.cookie.protocol import CookieProtocol
 from idp.web.gateway import Gateway
-from idp.web.vendor import views
+from idp.web.vendors import views
 
 
 def cookie_pages(gateway: Gateway, protocol: CookieProtocol) -> Blueprint:

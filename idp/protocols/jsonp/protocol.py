@@ -19,7 +19,7 @@ from idp.sso.protocol import Grant, SignOnRequest
 from idp.sso.return_address import origin_of
 from idp.sso.session import Participant, Session
 from idp.sso.ticket import Tickets
-from idp.web.vendor.desk import VendorDesk, VendorLogout
+from idp.web.vendors.desk import VendorDesk, VendorLogout
 
 _CALLBACK = re.compile(r"[A-Za-z_$][A-Za-z0-9_$.]{0,63}")  # S100
 

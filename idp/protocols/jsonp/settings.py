@@ -6,7 +6,7 @@ from datetime import date
 
 from pydantic import model_validator
 
-from idp.web.vendor.settings import Origins, VendorSettings
+from idp.web.vendors.settings import Origins, VendorSettings
 
 
 class JsonpSettings(VendorSettings):

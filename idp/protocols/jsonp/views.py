@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 from idp.errors import IdpError, new_reference
 from idp.protocols.jsonp.protocol import Asker, JsonpProtocol
 from idp.web.gateway import Gateway
-from idp.web.vendor import views
+from idp.web.vendors import views
 
 
 def jsonp_pages(gateway: Gateway, protocol: JsonpProtocol) -> Blueprint:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
@@ -115,9 +115,9 @@ def _is_same_but_port(uri: str, registered: str) -> bool:
 class Registration:
     """What a client says of itself: for [clients.ID] `name` and `url`, for [clients.ID.oidc] `settings`; `notes` on what was left out."""
 
-    name: str
-    url: str
-    settings: Mapping[str, Any]
+    name: str = ""
+    url: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -174,12 +174,6 @@ def read_registration(document: Mapping[str, Any]) -> Registration:
         settings["scopes"] = [scope for scope in asked if scope != "offline_access"]
         notes += ["scope: offline_access is not granted"] if "offline_access" in asked else []
     return Registration(_text(document, "client_name"), _text(document, "client_uri"), settings, tuple(notes))
-
-
-def settings_of_registration(document: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Name and [clients.ID.oidc] table alone. Raises RegistrationRefused."""
-    registration = read_registration(document)
-    return registration.name, dict(registration.settings)
 
 
 def _refuse_unsupported(document: Mapping[str, Any]) -> None:

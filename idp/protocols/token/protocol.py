@@ -16,7 +16,7 @@ from idp.sso.protocol import Grant, SignOnRequest
 from idp.sso.return_address import replace_parameters
 from idp.sso.session import Participant, Session
 from idp.sso.ticket import Tickets
-from idp.web.vendor.desk import VendorDesk, VendorLogout
+from idp.web.vendors.desk import VendorDesk, VendorLogout
 
 
 class TokenProtocol:

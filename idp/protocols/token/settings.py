@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, model_validator
 
-from idp.web.vendor.settings import VendorSettings
+from idp.web.vendors.settings import VendorSettings
 
 
 def _parameter_name(name: str) -> str:

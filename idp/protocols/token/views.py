@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 from idp.protocols.token.protocol import TokenProtocol
 from idp.web.gateway import Gateway
-from idp.web.vendor import views
+from idp.web.vendors import views
 
 
 def token_pages(gateway: Gateway, protocol: TokenProtocol) -> Blueprint:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from flask import Flask, Response, request
 
 from idp.demo.address import IDP_HOST, Addresses
-from idp.demo.vendor import CMS
-from idp.demo.vendor.service import Service, check_refusal
-from idp.demo.vendor.site import Site, see
+from idp.demo.vendors import CMS
+from idp.demo.vendors.service import Service, check_refusal
+from idp.demo.vendors.site import Site, see
 
 RETURN_PATH = "/signed-in"
 _COOKIE = f"idp_{CMS.id}"

@@ -8,9 +8,9 @@ from __future__ import annotations
 from flask import Flask, Response, jsonify, request
 
 from idp.demo.address import Addresses
-from idp.demo.vendor import JOURNAL
-from idp.demo.vendor.service import Service, check_refusal
-from idp.demo.vendor.site import Site, see
+from idp.demo.vendors import JOURNAL
+from idp.demo.vendors.service import Service, check_refusal
+from idp.demo.vendors.site import Site, see
 
 RETURN_PATH = "/welcome"
 

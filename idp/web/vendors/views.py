@@ -13,7 +13,7 @@ from idp.sso.protocol import SignOnRequest
 from idp.sso.return_address import origin_of
 from idp.sso.session import Session
 from idp.web.gateway import Gateway
-from idp.web.vendor.desk import VendorLogout
+from idp.web.vendors.desk import VendorLogout
 
 
 class VendorProtocol(Protocol):

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 import requests
 from flask import Response
 
-from idp.demo.vendor.member import Member, texts
-from idp.demo.vendor.site import SignInFailed, Site, see
+from idp.demo.vendors.member import Member, texts
+from idp.demo.vendors.site import SignInFailed, Site, see
 
 _DEADLINE = 5  # seconds for one call
 

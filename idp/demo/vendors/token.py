@@ -5,9 +5,9 @@ from __future__ import annotations
 from flask import Flask, Response, request
 
 from idp.demo.address import Addresses
-from idp.demo.vendor import STORE
-from idp.demo.vendor.service import Service, check_refusal
-from idp.demo.vendor.site import Site, see
+from idp.demo.vendors import STORE
+from idp.demo.vendors.service import Service, check_refusal
+from idp.demo.vendors.site import Site, see
 
 RETURN_PATH = "/signed-in"
 

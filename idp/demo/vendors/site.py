@@ -7,9 +7,9 @@ from typing import Literal
 from flask import Flask, Response, jsonify, make_response, redirect, render_template, request
 
 from idp.demo.address import Addresses
-from idp.demo.vendor import Vendor
-from idp.demo.vendor.member import Member, Members
-from idp.demo.vendor.notice import BadNotice, read_notice
+from idp.demo.vendors import Vendor
+from idp.demo.vendors.member import Member, Members
+from idp.demo.vendors.notice import BadNotice, read_notice
 from idp.secret import new_secret
 
 _COOKIE = "vendor_session"

@@ -11,9 +11,9 @@ from flask import Flask, Response
 from joserfc.errors import JoseError
 
 from idp.demo.address import Addresses
-from idp.demo.vendor import COMMUNITY
-from idp.demo.vendor.member import Member, texts
-from idp.demo.vendor.site import SignInFailed, Site, see
+from idp.demo.vendors import COMMUNITY
+from idp.demo.vendors.member import Member, texts
+from idp.demo.vendors.site import SignInFailed, Site, see
 
 CALLBACK_PATH = "/callback"
 SIGNED_OUT_PATH = "/signed-out"

@@ -15,10 +15,10 @@ from onelogin.saml2.logout_request import OneLogin_Saml2_Logout_Request
 from onelogin.saml2.settings import OneLogin_Saml2_Settings
 
 from idp.demo.address import Addresses
-from idp.demo.vendor import LMS
-from idp.demo.vendor.member import Member, texts
-from idp.demo.vendor.question import Questions
-from idp.demo.vendor.site import SignInFailed, Site, see
+from idp.demo.vendors import LMS
+from idp.demo.vendors.member import Member, texts
+from idp.demo.vendors.question import Questions
+from idp.demo.vendors.site import SignInFailed, Site, see
 from idp.keys import SigningKey
 
 _BINDINGS = "urn:oasis:names:tc:SAML:2.0:bindings"

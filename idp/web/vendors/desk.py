@@ -15,7 +15,7 @@ from idp.sso.notice import BackChannel
 from idp.sso.protocol import SignOnRequest
 from idp.sso.return_address import choose_return, is_registered, origin_of, replace_parameters
 from idp.sso.session import Participant, Session
-from idp.web.vendor.settings import VendorSettings
+from idp.web.vendors.settings import VendorSettings
 
 _LONGEST_DEEP_LINK = 1000
 

@@ -12,10 +12,10 @@ from authlib.integrations.flask_client import OAuth
 from flask import Flask, Response
 
 from idp.demo.address import Addresses
-from idp.demo.vendor import EVENTS
-from idp.demo.vendor.member import Member, texts
-from idp.demo.vendor.openid import turn_library_errors
-from idp.demo.vendor.site import Site, see
+from idp.demo.vendors import EVENTS
+from idp.demo.vendors.member import Member, texts
+from idp.demo.vendors.openid import turn_library_errors
+from idp.demo.vendors.site import Site, see
 
 CALLBACK_PATH = "/oauth/callback"
 
