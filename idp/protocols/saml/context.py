@@ -33,10 +33,6 @@ class ContextOrder:
             case _:
                 return next((each for each in asked if self._meets(achieved, each)), None)
 
-    def strongest(self) -> str:
-        """The last of the order, for what an objection tells the asker."""
-        return next(reversed(self._ranks))
-
     def names(self) -> tuple[str, ...]:
         """All classes of the order, the weakest first."""
         return tuple(self._ranks)
