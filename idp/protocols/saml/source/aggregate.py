@@ -1,0 +1,137 @@
+"""The metadata of a federation: a document of tens of megabytes, verified and taken apart without ever standing in memory as a whole.
+
+First the signature's claim, which stands at the head: nothing that is unsigned or signed by others costs more than a few kilobytes.
+Then the canonical octets go into a file while their digest is taken. Only when it is the signed one does anybody read the file (S14, S15).
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from lxml import etree
+
+from idp.errors import BadRequest
+from idp.protocols.saml.algorithm import PublicKey, new_digest
+from idp.protocols.saml.document import MD, METADATA, SAMLP, Element, parse, qualified
+from idp.protocols.saml.entity import MetadataProblem
+from idp.protocols.saml.moment import read_time
+from idp.protocols.saml.signature import changed_after_signing, verify_claim
+from idp.protocols.saml.source.canonical import canonical_head, write_canonical
+from idp.protocols.saml.source.validity import Validity, read_duration
+
+_ENTITY = qualified(MD, "EntityDescriptor")
+_ENTITIES = qualified(MD, "EntitiesDescriptor")
+_SP = qualified(MD, "SPSSODescriptor")
+
+
+@dataclass(frozen=True)
+class Entity:
+    """One service provider of a federation: a document of its own, and how long it is valid by those around it, the root not counted."""
+
+    entity_id: str
+    xml: bytes
+    valid_until: int | None
+
+
+def verify_aggregate(received: BinaryIO, verified: BinaryIO, keys: Sequence[PublicKey]) -> Validity:
+    """Fills `verified` with what one of the keys has signed, in canonical form, and says how long it is valid. Raises MetadataProblem."""
+    try:
+        received.seek(0)
+        claim = verify_claim(parse(canonical_head(received), METADATA), keys)
+        digest = new_digest(claim.digest_method)
+
+        def write(octets: bytes) -> None:
+            digest.update(octets)
+            verified.write(octets)
+
+        received.seek(0)
+        write_canonical(received, write, prefixes=claim.prefixes)
+        if not hmac.compare_digest(digest.digest(), claim.digest):
+            raise changed_after_signing()
+        return _root_validity(verified)
+    except BadRequest as error:
+        raise MetadataProblem("unusable", error.message, expected=error.expected, received=error.received) from None
+
+
+def read_entities(verified: BinaryIO) -> Iterator[Entity]:
+    """The SAML 2.0 service providers, one after the other. Raises MetadataProblem when one is there twice, or has the role twice."""
+    seen: set[str] = set()
+    for entity in _elements(verified, _ENTITY):
+        entity_id = str(entity.get("entityID", ""))
+        if entity_id in seen:
+            raise MetadataProblem("twice", "The metadata describe the same entity twice.", received=entity_id)
+        seen.add(entity_id)
+        roles = [each for each in entity.findall(_SP) if SAMLP in str(each.get("protocolSupportEnumeration", "")).split()]
+        if len(roles) > 1:
+            raise MetadataProblem(
+                "several_roles", "The metadata describe the service provider in several ways at once.", received=entity_id
+            )
+        if roles:
+            yield Entity(entity_id, _octets(entity), _valid_until(entity))
+
+
+def _elements(verified: BinaryIO, tag: str) -> Iterator[Element]:
+    """Each element of the name, complete, and gone when the next one is asked for."""
+    verified.seek(0)
+    try:
+        for _, element in _iterate(verified, "end", tag):
+            yield element
+            _let_go(element)
+    except etree.XMLSyntaxError as error:
+        raise MetadataProblem("unusable", "The metadata are not well-formed XML.", received=str(error.msg)) from None
+
+
+def _iterate(verified: BinaryIO, event: str, tag: str) -> Iterator[tuple[str, Element]]:
+    found: Iterator[tuple[str, Element]] = etree.iterparse(
+        verified,
+        events=(event,),
+        tag=tag,
+        load_dtd=False,
+        no_network=True,
+        resolve_entities=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+    return found
+
+
+def _let_go(element: Element) -> None:
+    parent = element.getparent()
+    element.clear()
+    while parent is not None and len(parent) and parent[0] is not element:
+        del parent[0]
+
+
+def read_validity(raw: bytes) -> Validity:
+    """What the root of a small document says, that `metadata` has read already."""
+    return _validity(parse(raw, METADATA))
+
+
+def _root_validity(verified: BinaryIO) -> Validity:
+    verified.seek(0)
+    for _, root in _iterate(verified, "start", "*"):
+        if root.tag not in (_ENTITY, _ENTITIES):
+            raise MetadataProblem("not_metadata", "This is not SAML metadata.", expected="EntitiesDescriptor", received=str(root.tag))
+        return _validity(root)
+    raise MetadataProblem("not_metadata", "This is not SAML metadata.", expected="EntitiesDescriptor")
+
+
+def _validity(root: Element) -> Validity:
+    until = root.get("validUntil")
+    return Validity(read_time(until) if until else None, read_duration(root.get("cacheDuration")))
+
+
+def _octets(entity: Element) -> bytes:
+    """With every namespace that is in scope: a prefix may stand in a value, where exclusive canonical XML does not see it."""
+    octets: bytes = etree.tostring(entity, encoding="utf-8", xml_declaration=False, with_tail=False)
+    return octets
+
+
+def _valid_until(entity: Element) -> int | None:
+    """The root's changes with every edition: it is kept for all of them together."""
+    around = [each for each in (entity, *entity.iterancestors()) if each.getparent() is not None]
+    return min((read_time(each.get("validUntil")) for each in around if each.get("validUntil")), default=None)
