@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,12 +16,14 @@ from idp.protocols.saml.document import ARTIFACT, METADATA, SAML, SAMLP, Element
 from idp.protocols.saml.moment import write_time
 from idp.protocols.saml.settings import TRANSIENT
 from idp.protocols.saml.signature import verify_enveloped
+from idp.sso.settings import EntrySettings
+from tests.simple.wiring import ANNE
 
 from .conftest import MakeWorld
 from .test_back_channel import SOAP_URL, by_soap, codes
 from .test_protocol import CRM, crm_metadata, policy
 from .wiring import ACS, IDP_ENTITY, SP, key_of, metadata, redirect_query, signed
-from .world import Provider, World, saml_client
+from .world import Provider, Told, World, saml_client
 
 ARTIFACT_ACS = f'<md:AssertionConsumerService Binding="{ARTIFACT}" Location="{ACS}/artifact" index="5"/>'
 
@@ -184,8 +187,33 @@ def test_an_attribute_query_that_may_not_be_answered_gets_a_status(
 
 
 def test_an_application_cannot_ask_under_the_name_that_another_one_knows(make_world: MakeWorld) -> None:
-    world = make_world(
-        saml_client(attribute_query=True), saml_client("crm", metadata_xml=crm_metadata(), attribute_query=True)
-    )
+    world = make_world(saml_client(attribute_query=True), saml_client("crm", metadata_xml=crm_metadata(), attribute_query=True))
     told = Provider(world, world.signed_in()).sign_on()
     assert codes(query(world, query_for(told), issuer=CRM, key="crm")) == ["Requester", "UnknownPrincipal"]
+
+
+# ---- what holds for a sign-on holds for a query
+
+
+def changed_later(world: World, provider: Provider, **attributes: tuple[str, ...]) -> Told:
+    """A sign-on, after which the member's record changes, and our copy of it becomes too old for the client."""
+    told = provider.sign_on()
+    world.members.by_id[ANNE.id] = replace(ANNE, attributes={**ANNE.attributes, **attributes})
+    world.now.seconds += 61
+    return told
+
+
+def test_a_query_asks_for_younger_data_where_the_client_wants_them(make_world: MakeWorld) -> None:
+    world = make_world(replace(saml_client(attribute_query=True, release=["email"]), max_age=60))
+    told = changed_later(world, Provider(world, world.signed_in()), email=("new@assoc.example",))
+    assert [str(each.text) for each in query(world, query_for(told)).iter(qualified(SAML, "AttributeValue"))] == ["new@assoc.example"]
+
+
+def test_S126_a_query_about_a_member_who_may_not_enter_is_denied_without_a_reason(make_world: MakeWorld) -> None:
+    client = saml_client(attribute_query=True, release=["email"])
+    world = make_world(replace(client, entry=EntrySettings(member_types=("REG",)), max_age=60))
+    told = changed_later(world, Provider(world, world.signed_in()), member_type=("LAPSED",))
+    root = query(world, query_for(told))
+    assert codes(root) == ["Requester", "RequestDenied"]
+    assert root.find(qualified(SAML, "Assertion")) is None
+    assert "LAPSED" not in etree.tostring(root).decode()

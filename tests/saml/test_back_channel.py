@@ -123,7 +123,7 @@ def test_SAMLCore_3_7_1_without_a_SessionIndex_all_sessions_of_the_member_end(pa
 def test_no_Success_is_told_where_nothing_could_be_looked_up(pair: tuple[World, Provider, Provider]) -> None:
     world, lms, _ = pair
     told = lms.sign_on(policy(EMAIL))
-    world.sessions.take(told.session_index)
+    world.sessions.take(world.sessions.list()[0].id)
     answer = end_of(lms, lms.log_out(told.logout_inner()))
     assert statuses(world, answer.location)[1] == ["Requester", "UnknownPrincipal"]
 

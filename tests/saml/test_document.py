@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from lxml import etree
 
 from idp.errors import BadRequest
+from idp.protocols.saml import document
 from idp.protocols.saml.document import METADATA, canonical, parse, printable, schema
 
 from .wiring import authn_request, octets
@@ -125,3 +129,21 @@ def test_characters_that_xml_cannot_carry_are_replaced() -> None:
     element = etree.Element("a")
     element.text = printable("A\x00B\x1f\ud800\uffff\tC")
     assert element.text == "A\ufffdB\ufffd\ufffd\ufffd\tC"
+
+
+def test_the_first_requests_of_a_worker_that_come_at_once_compile_one_schema(monkeypatch: pytest.MonkeyPatch) -> None:
+    """libxml2 fails when two threads compile at once, now and then."""
+    made: list[str] = []
+
+    class Slow(document.Schema):
+        def __init__(self, file_name: str) -> None:
+            made.append(file_name)
+            threading.Event().wait(0.05)
+            super().__init__(file_name)
+
+    monkeypatch.setattr(document, "Schema", Slow)
+    document._compiled.cache_clear()
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(lambda _: schema("protocol"), range(8)))) == 1
+    assert len(made) == 1
+    document._compiled.cache_clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from werkzeug.test import TestResponse
 from idp.protocols.saml.document import METADATA, PAOS, SAML, SAMLP, SOAP, parse, qualified, schema
 from idp.protocols.saml.signature import verify_enveloped
 from idp.protocols.saml.soap import ENVELOPE, to_soap
+from idp.sso.settings import EntrySettings
 from tests.simple.wiring import PASSWORD
 
 from .conftest import MakeWorld
@@ -23,11 +25,14 @@ ECP_URL = f"{IDP}/saml/ecp"
 ANNE = ("anne", PASSWORD)
 
 
+def with_paos() -> str:
+    endpoint = f'<md:AssertionConsumerService Binding="{PAOS}" Location="{PAOS_URL}" index="9"/>'
+    return metadata().replace("</md:SPSSODescriptor>", f"{endpoint}</md:SPSSODescriptor>")
+
+
 @pytest.fixture
 def world(make_world: MakeWorld) -> World:
-    endpoint = f'<md:AssertionConsumerService Binding="{PAOS}" Location="{PAOS_URL}" index="9"/>'
-    xml = metadata().replace("</md:SPSSODescriptor>", f"{endpoint}</md:SPSSODescriptor>")
-    return make_world(saml_client(metadata_xml=xml), ecp=True)
+    return make_world(saml_client(metadata_xml=with_paos()), ecp=True)
 
 
 def ask(world: World, *, auth: tuple[str, str] | None = ANNE, identifier: str = "_ecp1", **attributes: str) -> TestResponse:
@@ -87,6 +92,18 @@ def test_S52_the_answer_goes_to_an_address_for_PAOS_alone(world: World, attribut
 def test_a_browser_gets_no_answer_at_the_address_for_PAOS(world: World) -> None:
     provider = Provider(world, world.signed_in())
     assert provider.ask(AssertionConsumerServiceURL=PAOS_URL).status_code == 400
+
+
+def test_IIP_IDP05_a_member_who_may_not_enter_is_refused_by_a_Response_and_not_by_a_page(make_world: MakeWorld) -> None:
+    client = saml_client(metadata_xml=with_paos())
+    world = make_world(replace(client, entry=EntrySettings(member_types=("STAFF",))), ecp=True)
+    response = ask(world)
+    assert response.status_code == 200, response.text
+    envelope = parse(response.data)
+    assert codes(parse(etree.tostring(envelope[1][0]))) == ["Responder", "RequestDenied"]
+    assert envelope[0][0].get("AssertionConsumerServiceURL") == PAOS_URL
+    assert b"STAFF" not in response.data
+    assert world.store.list("pending") == []
 
 
 def test_a_form_of_another_site_cannot_ask(world: World) -> None:

@@ -33,7 +33,7 @@ def own_metadata(folder: Path) -> bytes:
     settings = SamlServerSettings(
         organization="The Association", organization_url="https://assoc.example", technical_contact="it@assoc.example"
     )
-    return Descriptor(IDP, settings, keys=keys, now=lambda: NOW, new_id=lambda: "_id1").document()
+    return Descriptor(IDP, settings, keys=keys, now=lambda: NOW, new_id=lambda: "_id1").document().octets
 
 
 def documents(folder: Path) -> dict[str, bytes]:

@@ -182,7 +182,7 @@ def test_without_a_SessionIndex_it_is_the_browsers_session(pair: tuple[World, Pr
 def test_a_session_that_has_ended_already_is_a_success(pair: tuple[World, Provider, Provider]) -> None:
     world, lms, _ = pair
     told = lms.sign_on()
-    world.sessions.take(told.session_index)
+    world.sessions.take(world.sessions.list()[0].id)
     answer = end_of(lms, lms.log_out(told.logout_inner(), relay_state="r"))
     assert statuses(world, answer.location) == (SP_SLO, ["Success"], "r")
 

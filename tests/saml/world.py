@@ -21,6 +21,7 @@ from idp.protocols.saml.protocol import SamlProtocol
 from idp.protocols.saml.query import read_query, verify_query
 from idp.protocols.saml.settings import SamlServerSettings, SamlSettings
 from idp.protocols.saml.signature import verify_enveloped
+from idp.protocols.saml.source.federation import Federations
 from idp.protocols.saml.views import saml_pages
 from idp.sso.client import Client, Clients
 from idp.sso.login import LoginDesk, LoginSettings
@@ -59,15 +60,18 @@ def _read_client(client_id: str, table: Record) -> Client:
 class World:
     """Everything that runs."""
 
-    def __init__(self, folder: Path, clients: Sequence[Client], settings: SamlServerSettings) -> None:
+    def __init__(
+        self, folder: Path, clients: Sequence[Client], settings: SamlServerSettings, *, federations: Federations | None = None
+    ) -> None:
         self.url = IDP
         self.now = Clock()
         self.audit = Events()
         self.members = Members(ANNE, BERT)
         self.store = SqliteStore(folder / "store.sqlite", now=self.now)
-        self.keys = KeyRing(folder / "keys")
+        self.keys = KeyRing(folder / "keys", use="saml")
         self.keys.create_if_empty(now=self.now)
-        self.clients = Clients(clients, store=self.store, read=_read_client, audit=self.audit)
+        elsewhere = {"elsewhere": federations.client} if federations else {}
+        self.clients = Clients(clients, store=self.store, read=_read_client, audit=self.audit, **elsewhere)
         self.sessions = Sessions(self.store, SessionSettings(), now=self.now)
         self.saml = SamlProtocol(
             settings,
@@ -79,7 +83,8 @@ class World:
             store=self.store,
             audit=self.audit,
             now=self.now,
-            find_subject=self.members.find,
+            federations=federations,
+            find_subject=lambda subject_id, max_age: self.subjects.current(subject_id, max_age=max_age),
         )
         self.letters = Letterbox()
         self.app = self._app()
@@ -92,7 +97,7 @@ class World:
         server = ServerSettings(url=self.url)
         shared: dict[str, Any] = {"store": self.store, "audit": self.audit, "now": self.now}
         protocols: dict[str, ClientProtocol] = {"saml": self.saml}
-        subjects = Subjects(self.members, self.store, FreshnessSettings(), audit=self.audit, now=self.now)
+        self.subjects = subjects = Subjects(self.members, self.store, FreshnessSettings(), audit=self.audit, now=self.now)
         logout = Logout(sessions=self.sessions, protocols=protocols, messenger=self.letters, **shared)
         signon = SignOn(clients=self.clients, sessions=self.sessions, subjects=subjects, protocols=protocols, logout=logout, **shared)
         browser = Browser(self.sessions, secure=server.secure)

@@ -16,10 +16,10 @@ from typing import Literal
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from idp.errors import BadRequest
-from idp.keys import SigningKey
+from idp.keys import AnyKey, EllipticKey
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
@@ -57,7 +57,8 @@ SIGNATURE_METHODS = tuple(_METHODS)
 _OLD_METHODS = {_OLD + "rsa-sha1": _Method("rsa", hashes.SHA1())}  # noqa: S303
 _OLD_DIGESTS = {_OLD + "sha1": "sha1"}
 OUR_METHODS = tuple(name for name, method in _METHODS.items() if method.family != "ecdsa")
-"""What we can sign with: our keys are RSA."""
+"""What an RSA key of ours signs with, the standard one first."""
+_ELLIPTIC = tuple(name for name, method in _METHODS.items() if method.family == "ecdsa")
 
 
 @dataclass(frozen=True)
@@ -71,28 +72,41 @@ class Suite:
 STANDARD = Suite()
 
 
-def choose_suite(wanted: str, methods: Sequence[str], digests: Sequence[str]) -> Suite:
-    """The suite for an application: by our setting, else of what its metadata declare (IIP-MD10), SHA-256 wherever that is among it."""
-    offered = [method for method in methods if method in OUR_METHODS]
-    method = wanted or (RSA_SHA256 if RSA_SHA256 in offered or not offered else offered[0])
+def elliptic_methods(bits: int) -> tuple[str, ...]:
+    """What a key on a curve of that size signs with, the hash of its own strength first (SP 800-57 part 1, table 3)."""
+    return _ELLIPTIC if bits < 384 else (*_ELLIPTIC[1:], _ELLIPTIC[0])
+
+
+def choose_suite(wanted: str, methods: Sequence[str], digests: Sequence[str], *, able: Sequence[str] = OUR_METHODS) -> Suite:
+    """The suite for an application: by our setting, else of what its metadata declare (IIP-MD10). `able` is what our keys can do: its first
+    is taken wherever that is among it, so that a new key of ours changes nothing for an application that takes the usual one."""
+    offered = [method for method in methods if method in able]
+    method = wanted or (able[0] if able[0] in offered or not offered else offered[0])
     known = [each for each in digests if each in _DIGESTS]
     return Suite(method, SHA256 if SHA256 in known or not known else known[0])
 
 
-def sign(key: SigningKey, method: str, octets: bytes) -> bytes:
-    """The signature value by one of OUR_METHODS."""
-    if method == RSA_SHA256:
-        return key.sign(octets)
+def sign(key: AnyKey, method: str, octets: bytes) -> bytes:
+    """The signature value by a method of the key's family."""
     chosen = _METHODS[method]
+    if isinstance(key, EllipticKey):
+        return _side_by_side(key.private.sign(octets, ec.ECDSA(chosen.hash)), key.private.key_size)
     return key.private.sign(octets, _padding(chosen), chosen.hash)
 
 
 def digest(algorithm: str, octets: bytes, *, legacy: bool = False) -> bytes:
     """The digest of the octets. Raises BadRequest for an algorithm that is not on the list."""
+    hasher = new_digest(algorithm, legacy=legacy)
+    hasher.update(octets)
+    return hasher.digest()
+
+
+def new_digest(algorithm: str, *, legacy: bool = False) -> hashlib._Hash:
+    """A digest that takes its octets by pieces. Raises BadRequest for an algorithm that is not on the list."""
     name = _DIGESTS.get(algorithm) or (_OLD_DIGESTS.get(algorithm) if legacy else None)
     if name is None:
         raise _not_allowed("digest", algorithm)
-    return hashlib.new(name, octets).digest()
+    return hashlib.new(name)
 
 
 def check_method(algorithm: str, *, legacy: bool = False) -> None:
@@ -139,6 +153,13 @@ def _der(signature: bytes, bits: int) -> bytes:
     if len(signature) != 2 * length:
         raise ValueError("wrong length")
     return encode_dss_signature(int.from_bytes(signature[:length], "big"), int.from_bytes(signature[length:], "big"))
+
+
+def _side_by_side(der: bytes, bits: int) -> bytes:
+    """The other way round."""
+    length = (bits + 7) // 8
+    r, s = decode_dss_signature(der)
+    return r.to_bytes(length, "big") + s.to_bytes(length, "big")
 
 
 def decode_base64(text: str) -> bytes:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from idp.clock import Now
 from idp.directory import Subject
 from idp.errors import Refusal
-from idp.keys import KeyRing
 from idp.protocols.saml.artifact import Artifacts
 from idp.protocols.saml.assertion import NameId, Statement
 from idp.protocols.saml.attribute import Attributes, narrow
@@ -16,13 +15,15 @@ from idp.protocols.saml.entity import RequestedAttribute
 from idp.protocols.saml.gate import Admitted, Envelope, Gate
 from idp.protocols.saml.message import Protection, Status, Writer
 from idp.protocols.saml.provider import Known, Providers, naming
-from idp.protocols.saml.request import suite_of
 from idp.protocols.saml.settings import TRANSIENT, SamlServerSettings
+from idp.protocols.saml.signer import Signers
 from idp.protocols.saml.soap import to_soap
 from idp.protocols.saml.subject_name import SubjectNames
+from idp.sso.attribute import today_of
+from idp.sso.entry import EntryDenied, objection_to
 
-FindSubject = Callable[[str], Subject | None]
-"""The member as the directory has them now; None for one who is gone."""
+FindSubject = Callable[[str, int | None], Subject | None]
+"""The member, by id, with data of at most that age in seconds where the client sets one; None for one who is gone."""
 
 
 class Authority:
@@ -37,7 +38,7 @@ class Authority:
         gate: Gate,
         writer: Writer,
         providers: Providers,
-        keys: KeyRing,
+        signers: Signers,
         artifacts: Artifacts,
         attributes: Attributes,
         names: SubjectNames,
@@ -50,7 +51,7 @@ class Authority:
         self._gate = gate
         self._writer = writer
         self._providers = providers
-        self._keys = keys
+        self._signers = signers
         self._artifacts = artifacts
         self._attributes = attributes
         self._names = names
@@ -62,20 +63,20 @@ class Authority:
         known, admitted = self._admit(envelope, "ArtifactResolve")
         artifact = admitted.element.findtext(qualified(SAMLP, "Artifact"), "").strip()
         message = self._artifacts.resolve(artifact, known.client.id)
-        request_id, key = str(admitted.element.get("ID")), self._keys.current
-        return to_soap(self._writer.artifact_response(message, in_response_to=request_id, key=key, suite=suite_of(known)))
+        request_id, signer = str(admitted.element.get("ID")), self._signers.of(known)
+        return to_soap(self._writer.artifact_response(message, in_response_to=request_id, key=signer.key, suite=signer.suite))
 
     def attributes(self, envelope: Envelope) -> bytes:
         """The Response to an AttributeQuery: an assertion without AuthnStatement, or a status that says why there is none."""
         known, admitted = self._admit(envelope, "AttributeQuery")
-        request_id, key, suite = str(admitted.element.get("ID")), self._keys.current, suite_of(known)
+        request_id, signer = str(admitted.element.get("ID")), self._signers.of(known)
         try:
             statement = self._statement(known, admitted.element, request_id)
         except Refusal as refusal:
             status = Status("Requester", refusal.received, refusal.message)
-            return to_soap(self._writer.refusal(status, recipient="", in_response_to=request_id, key=key, suite=suite))
+            return to_soap(self._writer.refusal(status, recipient="", in_response_to=request_id, key=signer.key, suite=signer.suite))
         encrypt_for = known.provider.encryption_keys if known.settings.encrypt else None
-        return to_soap(self._writer.response(statement, Protection(True, True, encrypt_for, suite), key))
+        return to_soap(self._writer.response(statement, Protection(True, True, encrypt_for, signer.suite), signer.key))
 
     def remember(self, known: Known, subject: Subject, name_id: NameId | None, *, ends: int) -> None:
         """Keeps a transient identifier while its session lasts, for applications that may ask about it."""
@@ -88,9 +89,10 @@ class Authority:
         name_id = _name_id(query)
         holder = name_id.sp_name_qualifier or known.provider.entity_id
         subject_id = self._names.subject_of(holder, name_id.value) if holder in _holders(known) else None
-        subject = self._find_subject(subject_id) if subject_id else None
+        subject = self._find_subject(subject_id, known.client.max_age) if subject_id else None
         if subject is None:
             raise _refused("UnknownPrincipal", "The member is not known under this name.")
+        attributes = self._chosen(known, subject, query)
         issued = self._now()
         return Statement(
             issuer=self._issuer,
@@ -105,13 +107,17 @@ class Authority:
             session_ends=0,
             context="",
             name_id=name_id,
-            attributes=self._chosen(known, subject, query),
+            attributes=attributes,
             attribute_format=known.settings.attribute_format,
         )
 
     def _chosen(self, known: Known, subject: Subject, query: Element) -> Mapping[str, tuple[str, ...]]:
-        """What is released, and of this what is asked for; all where nothing is named (Core section 3.3.2.3)."""
-        released = self._attributes.choose(known.client.release.apply(subject), known, subject, index=None)
+        """What is released, and of this what is asked for; all where nothing is named (Core section 3.3.2.3). Who may not enter the
+        application is none of its business by this way either; it is told no, and not why (S126)."""
+        own = known.client.release.apply(subject, self._now)
+        if objection_to(subject, known.client.entry, today=today_of(self._now())) or known.client.release.missing(own):
+            raise _refused("RequestDenied", EntryDenied().message)
+        released = self._attributes.choose(own, known, subject, index=None)
         asked = tuple(
             RequestedAttribute(str(each.get("Name", "")), values=tuple(value.text.strip() for value in each if value.text))
             for each in query.findall(qualified(SAML, "Attribute"))

@@ -17,6 +17,8 @@ from idp.protocols.saml.document import DS, SAML, XENC, XENC11, Element, parse, 
 
 _LENGTHS = {XENC11 + "aes256-gcm": 32, XENC11 + "aes128-gcm": 16}
 _OAEP = (XENC + "rsa-oaep-mgf1p", XENC11 + "rsa-oaep")
+METHODS = (*_LENGTHS, *_OAEP)
+"""What can be used to encrypt for us."""
 _HASHES: dict[str, hashes.HashAlgorithm] = {
     DS + "sha1": hashes.SHA1(),  # noqa: S303  OAEP does not rest on resistance to collisions
     XENC + "sha256": hashes.SHA256(),
@@ -47,9 +49,9 @@ def _plain(encrypted: Element, keys: KeyRing) -> bytes | None:
     if data is None or wrapped is None or length is None or oaep is None:
         return None
     content, content_key = _value(data), _value(wrapped)
-    for key in keys.published:
+    for private in keys.decrypting():
         try:
-            opened = key.private.decrypt(content_key, oaep)
+            opened = private.decrypt(content_key, oaep)
             if len(opened) == length:
                 return AESGCM(opened).decrypt(content[:12], content[12:], None)
         except (ValueError, InvalidTag):

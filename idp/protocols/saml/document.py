@@ -36,6 +36,7 @@ PAOS = "urn:oasis:names:tc:SAML:2.0:bindings:PAOS"
 SOAP = "urn:oasis:names:tc:SAML:2.0:bindings:SOAP"
 
 SchemaName = Literal["protocol", "metadata"]
+_COMPILING = threading.Lock()
 _SCHEMA_FILES: dict[SchemaName, str] = {"protocol": "saml-schema-protocol-2.0.xsd", "metadata": "saml-schema-metadata-2.0.xsd"}
 _DECLARATION = re.compile(r"<\?xml\s[^<>]*?\?>")
 _ENCODING = re.compile(r"""encoding\s*=\s*["']([^"']*)["']""")
@@ -195,9 +196,14 @@ class Schema:
         raise BadRequest("saml.schema_invalid", "The SAML document does not follow the SAML schema.", received=problem)
 
 
-@cache
 def schema(name: SchemaName) -> Schema:
     """The OASIS schema, compiled once in a process from the copy that pysaml2 carries (S55)."""
+    with _COMPILING:  # libxml2 does not compile two at once: the first requests of a worker would fail
+        return _compiled(name)
+
+
+@cache
+def _compiled(name: SchemaName) -> Schema:
     return Schema(_SCHEMA_FILES[name])
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from idp.errors import BadRequest, IdpError
@@ -53,6 +54,16 @@ class EncryptionKey:
 
 
 @dataclass(frozen=True)
+class Certificate:
+    """What a certificate says of itself, for warnings ahead of time: only its key counts (IIP-MD12). `ends` in seconds since 1970."""
+
+    use: str
+    ends: int
+    fingerprint: str
+    """SHA-256 of the certificate, in hex."""
+
+
+@dataclass(frozen=True)
 class RequestedAttribute:
     """An attribute that the service provider would like to get."""
 
@@ -92,6 +103,7 @@ class ServiceProvider:
     digest_methods: tuple[str, ...] = ()
     valid_until: int | None = None
     display_name: str = ""
+    certificates: tuple[Certificate, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
@@ -131,14 +143,15 @@ def make_provider(entity_id: str, *, acs: Iterable[str], slo: str, certificates:
     logout = (Endpoint(REDIRECT, slo),) if slo else ()
     for endpoint in (*endpoints, *logout):
         check_address(endpoint.location)
-    keys = [certificate_key(text) for text in certificates]
-    signing, weak = strong_keys(keys)
+    texts = tuple(certificates)
+    signing, weak = strong_keys([certificate_key(text) for text in texts])
     return ServiceProvider(
         entity_id,
         endpoints,
         logout,
         signing_keys=signing,
         encryption_keys=tuple(EncryptionKey(key) for key in signing if isinstance(key, rsa.RSAPublicKey)),
+        certificates=tuple(describe_certificate(text) for text in texts),
         warnings=(*address_warnings(endpoints), *weak),
     )
 
@@ -152,14 +165,24 @@ def strong_keys(keys: Iterable[PublicKey]) -> tuple[tuple[PublicKey, ...], list[
 
 def certificate_key(pem_or_base64: str) -> PublicKey:
     """The public key of a certificate: in PEM, or its base64 alone. Its dates and issuer say nothing (IIP-MD12). Raises MetadataProblem."""
-    text = "".join(line for line in pem_or_base64.splitlines() if "-----" not in line)
     try:
-        key = x509.load_der_x509_certificate(decode_base64(text)).public_key()
+        key = _certificate(pem_or_base64).public_key()
     except (BadRequest, ValueError, UnsupportedAlgorithm):
         raise MetadataProblem("certificate", "A certificate cannot be read.", expected="an X.509 certificate in PEM or base64") from None
     if not isinstance(key, (rsa.RSAPublicKey, ec.EllipticCurvePublicKey)):
         raise MetadataProblem("certificate", "A certificate holds neither an RSA nor an elliptic curve key.", received=type(key).__name__)
     return key
+
+
+def describe_certificate(pem_or_base64: str, use: str = "") -> Certificate:
+    """Of a certificate that `certificate_key` has read; `use` as its KeyDescriptor says it."""
+    certificate = _certificate(pem_or_base64)
+    return Certificate(use, int(certificate.not_valid_after_utc.timestamp()), certificate.fingerprint(hashes.SHA256()).hex())
+
+
+def _certificate(pem_or_base64: str) -> x509.Certificate:
+    text = "".join(line for line in pem_or_base64.splitlines() if "-----" not in line)
+    return x509.load_der_x509_certificate(decode_base64(text))
 
 
 def check_address(location: str) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 from idp.clock import Now
 from idp.errors import BadRequest, IdpError
 from idp.keys import KeyRing
-from idp.protocols.saml.algorithm import STANDARD, Suite
 from idp.protocols.saml.assertion import NameId
 from idp.protocols.saml.decryption import decrypt_name_id
 from idp.protocols.saml.document import POST, REDIRECT, SAML, SOAP, Element, qualified
@@ -20,9 +19,10 @@ from idp.protocols.saml.entity import Endpoint
 from idp.protocols.saml.gate import Admitted, Envelope, Gate
 from idp.protocols.saml.message import Status, Writer, post_value, redirect_url
 from idp.protocols.saml.provider import Known, Providers, naming
-from idp.protocols.saml.request import suite_of
+from idp.protocols.saml.session_index import SessionIndexes
 from idp.protocols.saml.settings import UNSPECIFIED
 from idp.protocols.saml.signature import sign_enveloped
+from idp.protocols.saml.signer import Signer, Signers
 from idp.protocols.saml.soap import CONTENT_TYPE, from_soap, to_soap
 from idp.protocols.saml.subject_name import SubjectNames
 from idp.sso.answer import Answer, FormPost, Redirect
@@ -30,6 +30,7 @@ from idp.sso.logout import Beginning
 from idp.sso.notice import BackChannel, FrontChannel, Letter, Notice
 from idp.sso.session import Participant, Session, Sessions
 from idp.store import Store
+from idp.store.reading import read_as
 
 _ASYNCHRONOUS = "urn:oasis:names:tc:SAML:2.0:protocol:ext:async-slo"
 _SUCCESS = "urn:oasis:names:tc:SAML:2.0:status:Success"
@@ -76,6 +77,7 @@ class SamlLogout:
         sessions: Sessions,
         names: SubjectNames,
         keys: KeyRing,
+        signers: Signers,
         store: Store,
         now: Now,
         new_id: Callable[[], str],
@@ -89,6 +91,8 @@ class SamlLogout:
         self._sessions = sessions
         self._names = names
         self._keys = keys
+        self._signers = signers
+        self.indexes = SessionIndexes(keys)
         self._store = store
         self._now = now
         self._new_id = new_id
@@ -128,7 +132,7 @@ class SamlLogout:
         fields = stored.record.get("asked") if stored else None
         if fields is None or session is None or session.id not in fields["session_ids"] or self._store.take("logout", identifier) is None:
             raise BadRequest("saml.choice_gone", "You have signed out already, or waited too long.")
-        return LogoutAsked(tuple(fields["session_ids"]), Beginning(**fields["beginning"]))
+        return LogoutAsked(tuple(fields["session_ids"]), read_as(Beginning, fields["beginning"]))
 
     def leave(self, asked: LogoutAsked) -> Answer:
         """Takes the application alone out of the sessions. Ours goes on, and the status says so (SDP-IDP31)."""
@@ -142,11 +146,11 @@ class SamlLogout:
         known, admitted = self._admit(envelope, "LogoutResponse")
         return LogoutReplied(known.client.id, str(admitted.message.in_response_to or ""), _is_done(admitted.message))
 
-    def participant_state(self, name_id: NameId | None, session: Session) -> Mapping[str, Any]:
+    def participant_state(self, name_id: NameId | None, session_index: str) -> Mapping[str, Any]:
         """What a later LogoutRequest needs: the same NameID as in the assertion, and its SessionIndex."""
         if name_id is None:
             return {}
-        return {"name_id": asdict(name_id), "session_index": session.id}
+        return {"name_id": asdict(name_id), "session_index": session_index}
 
     def notice(self, participant: Participant) -> Notice | None:
         """A LogoutRequest by a binding that the application has; None when it has none, or knows no NameID."""
@@ -159,7 +163,7 @@ class SamlLogout:
             return None
         identifier = self._new_id()
         root = self._writer.logout_request(
-            NameId(**participant.state["name_id"]),
+            read_as(NameId, participant.state["name_id"]),
             destination=endpoint.location,
             session_index=participant.state["session_index"],
             identifier=identifier,
@@ -176,14 +180,13 @@ class SamlLogout:
         if endpoint is None or state["asynchronous"]:
             return Redirect(self._end_url)
         root = self._response(state, endpoint.answer_location, complete=complete)
-        suite = suite_of(known) if known else STANDARD
-        return self._deliver(endpoint, root, state["relay_state"], suite)
+        return self._deliver(endpoint, root, state["relay_state"], self._signers.of(known))
 
     def soap_answer(self, state: Mapping[str, Any], *, complete: bool) -> bytes:
         """The LogoutResponse to a LogoutRequest that came by SOAP."""
         root = self._response(state, "", complete=complete)
-        known = self._providers.by_client(state["client_id"])
-        sign_enveloped(root, self._keys.current, suite_of(known) if known else STANDARD)
+        signer = self._signers.of(self._providers.by_client(state["client_id"]))
+        sign_enveloped(root, signer.key, signer.suite)
         return to_soap(root)
 
     def _response(self, state: Mapping[str, Any], destination: str, *, complete: bool) -> Element:
@@ -192,10 +195,10 @@ class SamlLogout:
         return self._writer.logout_response(status, destination=destination, in_response_to=state["request_id"])
 
     def _notice(self, known: Known, endpoint: Endpoint, root: Element, identifier: str) -> Notice:
-        location, key, suite = endpoint.location, self._keys.current, suite_of(known)
+        location, signer = endpoint.location, self._signers.of(known)
         if endpoint.binding == REDIRECT:
-            return FrontChannel(redirect_url(location, "SAMLRequest", root, relay_state="", key=key, suite=suite), identifier)
-        sign_enveloped(root, key, suite)
+            return FrontChannel(redirect_url(location, "SAMLRequest", root, relay_state="", key=signer.key, suite=signer.suite), identifier)
+        sign_enveloped(root, signer.key, signer.suite)
         if endpoint.binding == POST:
             return FrontChannel(location, identifier, {"SAMLRequest": post_value(root)})
         letter = Letter(to_soap(root), CONTENT_TYPE, lambda answer: self._is_accepted(answer, known, location, identifier))
@@ -212,11 +215,11 @@ class SamlLogout:
             return False
         return admitted.message.in_response_to == identifier and _is_done(admitted.message)
 
-    def _deliver(self, endpoint: Endpoint, root: Element, relay_state: str, suite: Suite) -> Answer:
-        location, key = endpoint.answer_location, self._keys.current
+    def _deliver(self, endpoint: Endpoint, root: Element, relay_state: str, signer: Signer) -> Answer:
+        location = endpoint.answer_location
         if endpoint.binding == REDIRECT:
-            return Redirect(redirect_url(location, "SAMLResponse", root, relay_state=relay_state, key=key, suite=suite))
-        sign_enveloped(root, key, suite)
+            return Redirect(redirect_url(location, "SAMLResponse", root, relay_state=relay_state, key=signer.key, suite=signer.suite))
+        sign_enveloped(root, signer.key, signer.suite)
         return FormPost(location, {"SAMLResponse": post_value(root), **({"RelayState": relay_state} if relay_state else {})})
 
     def _admit(self, envelope: Envelope, name: str) -> tuple[Known, Admitted]:
@@ -244,7 +247,7 @@ class SamlLogout:
         """The sessions that are meant: by SessionIndex, which needs no cookie, else all of the member (Core section 3.7.1); or the status
         that says why none. Success without one needs proof that there was such a member: the session has ended already."""
         subject_id = self._subject_of(name_id, known)
-        live = [session for index in indexes if (session := self._sessions.get(index))]
+        live = [session for index in indexes if (session := self._named(index, known.client.id))]
         if not indexes:
             member = browser_session.subject_id if browser_session and _knows(browser_session, known, name_id) else subject_id
             live = self._sessions.of_subject(member) if member else []
@@ -253,6 +256,12 @@ class SamlLogout:
             return found, []
         nothing_left = subject_id is not None and not (indexes and live)
         return [], [] if nothing_left else ["Requester", "UnknownPrincipal"]
+
+    def _named(self, index: str, client_id: str) -> Session | None:
+        """The session that the application was given this SessionIndex for, and under no other name."""
+        session = self._sessions.get(self.indexes.session_id(index, client_id))
+        participant = session.participant(client_id) if session else None
+        return session if participant is not None and participant.state.get("session_index") == index else None
 
     def _subject_of(self, name_id: NameId, known: Known) -> str | None:
         holders = filter(None, (known.provider.entity_id, known.settings.affiliation))

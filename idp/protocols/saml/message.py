@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from idp.clock import Now
-from idp.keys import SigningKey
+from idp.keys import AnyKey
 from idp.protocols.saml.algorithm import STANDARD, Suite
 from idp.protocols.saml.assertion import NameId, Statement, add_assertion, add_issuer, add_name_id
 from idp.protocols.saml.document import SAMLP, Element, printable, qualified
@@ -52,7 +52,7 @@ class Writer:
         self._now = now
         self._new_id = new_id
 
-    def response(self, statement: Statement, protection: Protection, key: SigningKey) -> Element:
+    def response(self, statement: Statement, protection: Protection, key: AnyKey) -> Element:
         """A good answer. The assertion is signed, then encrypted, then the whole is signed (Core section 5.4, IIP-SSO04)."""
         root = self._status_response("Response", statement.recipient, statement.in_response_to, Status())
         if statement.consent:
@@ -66,13 +66,13 @@ class Writer:
             sign_enveloped(root, key, protection.suite)
         return root
 
-    def refusal(self, status: Status, *, recipient: str, in_response_to: str, key: SigningKey, suite: Suite = STANDARD) -> Element:
+    def refusal(self, status: Status, *, recipient: str, in_response_to: str, key: AnyKey, suite: Suite = STANDARD) -> Element:
         """An answer that says no; signed, so that nobody can forge one, and without an assertion (Profiles section 4.1.4.2)."""
         root = self._status_response("Response", recipient, in_response_to, status)
         sign_enveloped(root, key, suite)
         return root
 
-    def artifact_response(self, message: Element | None, *, in_response_to: str, key: SigningKey, suite: Suite) -> Element:
+    def artifact_response(self, message: Element | None, *, in_response_to: str, key: AnyKey, suite: Suite) -> Element:
         """The message that an artifact stood for, whose own signature stays as it is (Core section 3.5.2)."""
         root = self._status_response("ArtifactResponse", "", in_response_to, Status())
         if message is not None:
@@ -118,7 +118,7 @@ def post_value(root: Element) -> str:
     return base64.b64encode(etree.tostring(root, encoding="utf-8", xml_declaration=False)).decode()
 
 
-def redirect_url(location: str, kind: Kind, root: Element, *, relay_state: str, key: SigningKey, suite: Suite = STANDARD) -> str:
+def redirect_url(location: str, kind: Kind, root: Element, *, relay_state: str, key: AnyKey, suite: Suite = STANDARD) -> str:
     """The address that carries the message by HTTP-Redirect, with its detached signature (Bindings section 3.4.4)."""
     compress = zlib.compressobj(9, zlib.DEFLATED, -15)
     deflated = compress.compress(etree.tostring(root, encoding="utf-8", xml_declaration=False)) + compress.flush()

@@ -17,6 +17,7 @@ from idp.errors import BadRequest
 from idp.protocols.saml.algorithm import PublicKey, key_is_strong
 from idp.protocols.saml.document import ARTIFACT, DS, MD, MDUI, METADATA, PAOS, POST, SAMLP, XML, Element, parse, qualified, schema
 from idp.protocols.saml.entity import (
+    Certificate,
     EncryptionKey,
     Endpoint,
     MetadataProblem,
@@ -24,11 +25,14 @@ from idp.protocols.saml.entity import (
     address_warnings,
     certificate_key,
     check_address,
+    describe_certificate,
     strong_keys,
 )
 from idp.protocols.saml.extension import algorithms, attribute_services, entity_attributes, oaep_digests
 from idp.protocols.saml.moment import read_time
 from idp.protocols.saml.signature import verify_enveloped
+
+_CERTIFICATE = "/".join(qualified(DS, name) for name in ("KeyInfo", "X509Data", "X509Certificate"))
 
 
 def read_metadata(raw: bytes, *, entity_id: str = "", trusted: Sequence[PublicKey] = ()) -> ServiceProvider:
@@ -83,9 +87,12 @@ def _sp_role(entity: Element) -> Element:
     """The SPSSODescriptor for SAML 2.0."""
     if not entity.get("entityID"):
         raise MetadataProblem("no_entity_id", "The metadata does not say the service provider's entity ID.", expected="entityID")
-    for role in entity.findall(qualified(MD, "SPSSODescriptor")):
-        if SAMLP in str(role.get("protocolSupportEnumeration", "")).split():
-            return role
+    roles = entity.findall(qualified(MD, "SPSSODescriptor"))
+    roles = [role for role in roles if SAMLP in str(role.get("protocolSupportEnumeration", "")).split()]
+    if len(roles) > 1:
+        raise MetadataProblem("several_roles", "The metadata describe the service provider twice over.", received=str(len(roles)))
+    if roles:
+        return roles[0]
     has_idp = entity.find(qualified(MD, "IDPSSODescriptor")) is not None
     hint = " It describes an identity provider: is it our own?" if has_idp else ""
     raise MetadataProblem("no_sp", f"The metadata describes no SAML 2.0 service provider.{hint}", expected=f"SPSSODescriptor for {SAMLP}")
@@ -131,6 +138,7 @@ def _provider(entity: Element, element: Element) -> ServiceProvider:
         digest_methods=algorithms(entity, element, "DigestMethod"),
         valid_until=_valid_until(element),
         display_name=_display_name(entity, element),
+        certificates=_certificates(element),
         warnings=(*address_warnings(acs), *weak),
     )
 
@@ -151,11 +159,16 @@ def _keys(role: Element, use: Literal["signing", "encryption"]) -> list[tuple[El
     """KeyDescriptors for this use, with their keys: without `use` one is for both (IIP-MD11), without a certificate for none."""
     found = []
     for descriptor in role.findall(qualified(MD, "KeyDescriptor")):
-        path = "/".join(qualified(DS, name) for name in ("KeyInfo", "X509Data", "X509Certificate"))
-        certificate = descriptor.findtext(path)
+        certificate = descriptor.findtext(_CERTIFICATE)
         if certificate and descriptor.get("use", use) == use:
             found.append((descriptor, certificate_key(certificate)))
     return found
+
+
+def _certificates(role: Element) -> tuple[Certificate, ...]:
+    """Those whose keys `_keys` finds."""
+    texts = {each: each.findtext(_CERTIFICATE) for each in role.findall(qualified(MD, "KeyDescriptor"))}
+    return tuple(describe_certificate(text, str(each.get("use", ""))) for each, text in texts.items() if text)
 
 
 def _encryption_keys(role: Element) -> tuple[EncryptionKey, ...]:

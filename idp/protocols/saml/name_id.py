@@ -15,6 +15,7 @@ from idp.protocols.saml.assertion import NameId
 from idp.protocols.saml.provider import Known
 from idp.protocols.saml.settings import EMAIL, NO_NAME_ID, PERSISTENT, TRANSIENT, UNSPECIFIED
 from idp.protocols.saml.subject_name import SubjectNames
+from idp.store.reading import read_as
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class NameIds:
         Raises Refusal when the member has no such value, or is not the one who was asked for.
         """
         made = self._make(self.format(policy.format, known), policy, known, subject, before)
-        if policy.subject is not None and (made is None or not is_same(made, NameId(**policy.subject))):
+        if policy.subject is not None and (made is None or not is_same(made, read_as(NameId, policy.subject))):
             raise Refusal(
                 "saml.subject_other",
                 "The application asks for another member than the one who is signed in here.",

@@ -10,15 +10,14 @@ from typing import Any
 from idp.audit import Audit
 from idp.clock import Now
 from idp.directory import Subject
-from idp.errors import BadRequest, Refusal
+from idp.errors import BadRequest, IdpError, Refusal
 from idp.keys import KeyRing
-from idp.protocols.saml.algorithm import STANDARD
 from idp.protocols.saml.artifact import Artifacts, artifact_url
 from idp.protocols.saml.assertion import NameId, Statement, write_assertion
 from idp.protocols.saml.attribute import Attributes, asked_index, requested
 from idp.protocols.saml.authority import Authority, FindSubject
 from idp.protocols.saml.context import ContextOrder, read_context
-from idp.protocols.saml.descriptor import Descriptor
+from idp.protocols.saml.descriptor import Descriptor, Document
 from idp.protocols.saml.document import ARTIFACT, SOAP, Element, parse
 from idp.protocols.saml.entity import Endpoint, ServiceProvider
 from idp.protocols.saml.gate import Envelope, Gate
@@ -27,9 +26,13 @@ from idp.protocols.saml.message import Protection, Status, Writer, post_value
 from idp.protocols.saml.metadata import read_metadata
 from idp.protocols.saml.name_id import NameIds, Policy
 from idp.protocols.saml.provider import Known, Providers, naming
-from idp.protocols.saml.request import Asked, choose_acs, find_objection, is_true, read_policy, relay_state_to_return, suite_of
+from idp.protocols.saml.reader import Follower, Readers
+from idp.protocols.saml.request import Asked, choose_acs, find_objection, is_true, read_policy, relay_state_to_return
 from idp.protocols.saml.settings import SamlServerSettings
+from idp.protocols.saml.signer import Signer, Signers
 from idp.protocols.saml.soap import ecp_response
+from idp.protocols.saml.source.federation import Federations
+from idp.protocols.saml.source.library import Library
 from idp.protocols.saml.subject_name import Pairwise, SubjectNames
 from idp.secret import new_id
 from idp.sso.answer import Answer, FormPost, Redirect
@@ -38,6 +41,7 @@ from idp.sso.notice import Notice
 from idp.sso.protocol import Grant, SignOnRequest
 from idp.sso.session import PASSWORD, Participant, Session, Sessions
 from idp.store import Store
+from idp.store.reading import read_as
 
 _STATUSES: Mapping[str, tuple[str, str]] = {
     "signon.login_required": ("Responder", "NoPassive"),
@@ -77,6 +81,7 @@ class SamlProtocol:
         audit: Audit,
         now: Now,
         find_subject: FindSubject | None = None,
+        federations: Federations | None = None,
         new_id: Callable[[], str] = new_id,
     ) -> None:
         self.sso_url = f"{url}/saml/sso"
@@ -86,8 +91,11 @@ class SamlProtocol:
         self.entity_id = self._descriptor.entity_id
         self._settings = settings
         self._audit = audit
-        self._providers = Providers(clients, audit=audit, now=now)
-        self._keys = keys
+        self._library = Library(settings, store, audit=audit, now=now)
+        self._providers = Providers(clients, library=self._library, federations=federations, audit=audit, now=now)
+        self._signers = Signers(keys)
+        self._clients = clients
+        self.readers = Readers(store, now=now)
         self._now = now
         self._gate = Gate(store, now=now, window=settings.message_window)
         self._writer = Writer(self.entity_id, now=now, new_id=new_id)
@@ -103,7 +111,7 @@ class SamlProtocol:
             gate=self._gate,
             writer=self._writer,
             providers=self._providers,
-            keys=keys,
+            signers=self._signers,
             artifacts=self._artifacts,
             attributes=self._attributes,
             names=names,
@@ -118,18 +126,48 @@ class SamlProtocol:
             sessions=sessions,
             names=names,
             keys=keys,
+            signers=self._signers,
             store=store,
             now=now,
             new_id=new_id,
         )
 
-    def metadata(self) -> bytes:
-        """Our own metadata, signed."""
-        return self._descriptor.document()
+    def metadata(self, client_id: str = "") -> bytes:
+        """Our own metadata, signed; for one application, with the key that its settings name. Raises IdpError when there is none such."""
+        return self.document(client_id).octets
 
-    def read_provider(self, metadata: str) -> ServiceProvider:
-        """The service provider in a metadata document, as `SamlSettings.metadata_xml` would hold it. Raises MetadataProblem."""
-        return read_metadata(metadata.encode())
+    def document(self, client_id: str = "") -> Document:
+        """As `metadata`, with what a server needs to know of them."""
+        client = self._clients.get(client_id) if client_id else None
+        if client_id and (client is None or client.protocol != self.name):
+            raise IdpError("saml.client_unknown", "There is no such SAML application.", received=client_id, status=404)
+        return self._descriptor.document(client.settings.signing_key if client else "")
+
+    def followers(self, kid: str) -> list[Follower]:
+        """Every service provider, and whether it is known to have this key of ours."""
+        return self.readers.followers(self._clients.snapshot().of(self.name), kid)
+
+    def named_keys(self) -> frozenset[str]:
+        """The keys of ours that settings of service providers name."""
+        return frozenset(client.settings.signing_key for client in self._clients.snapshot().of(self.name)) - {""}
+
+    def check_keys(self) -> None:
+        """Raises KeyProblem when there is a service provider for which we could not sign."""
+        for client in self._clients.snapshot().of(self.name):
+            self._signers.of(self._providers.by_client(client.id))
+
+    def read_provider(self, metadata: str, entity_id: str = "") -> ServiceProvider:
+        """The service provider in a metadata document, as `SamlSettings.metadata_xml` would hold it; the entity ID says which of several.
+        Raises MetadataProblem."""
+        return read_metadata(metadata.encode(), entity_id=entity_id)
+
+    def known(self) -> list[Known]:
+        """Every client with what its metadata say, for `idp check`."""
+        return self._providers.all()
+
+    def folder_problems(self) -> list[str]:
+        """A sentence for each file of the metadata folder that cannot be used."""
+        return self._library.folder_problems()
 
     def kind(self, envelope: Envelope) -> str:
         """Which of the messages that come by SOAP it is; nothing is verified yet. Raises BadRequest."""
@@ -188,16 +226,17 @@ class SamlProtocol:
         known = self._known(request)
         state = request.state
         earlier = grant.session.participant(known.client.id)
-        before = NameId(**earlier.state["name_id"]) if earlier and earlier.state else None
-        name_id = self._name_ids.make(Policy(**state["policy"]), known, grant.subject, before=before)
+        before = read_as(NameId, earlier.state["name_id"]) if earlier and earlier.state else None
+        name_id = self._name_ids.make(read_as(Policy, state["policy"]), known, grant.subject, before=before)
         attributes = self._attributes.choose(grant.attributes, known, grant.subject, index=state["attributes"])
         if attributes.keys() - grant.attributes.keys():  # `signon.ok` names what the client's own release holds, and no more
             self._audit.record("saml.released_beside", client=known.client.id, released=sorted(attributes.keys() - grant.attributes.keys()))
         context = self._context(request, grant.session.context)
         statement = self._statement(known, state, grant.session, name_id=name_id, attributes=attributes, context=context)
-        root = self._writer.response(statement, _protection(known), self._keys.current)
+        signer = self._signers.of(known)
+        root = self._writer.response(statement, _protection(known, signer), signer.key)
         self.authority.remember(known, grant.subject, name_id, ends=grant.session.ends)
-        return self._send(request, root, grant.session.id), self.logout.participant_state(name_id, grant.session)
+        return self._send(request, root, grant.session.id), self.logout.participant_state(name_id, statement.session_index)
 
     def _statement(
         self,
@@ -219,7 +258,7 @@ class SamlProtocol:
             not_before=issued - self._settings.not_before_margin,
             not_on_or_after=issued + self._settings.assertion_life,
             auth_time=session.auth_time,
-            session_index=session.id,
+            session_index=self.logout.indexes.name(session.id, known.client.id),
             session_ends=session.ends,
             context=context,
             name_id=name_id,
@@ -232,9 +271,8 @@ class SamlProtocol:
         """A signed Response that says no, with our reference in its StatusMessage (IIP-IDP05)."""
         code, second = _STATUSES.get(refusal.cause, ("Responder", "RequestDenied"))
         status = Status(code, second, f"{refusal.message} [{refusal.cause}, reference {reference}]")
-        known, state, key = self._providers.by_client(request.client_id), request.state, self._keys.current
-        suite = suite_of(known) if known else STANDARD
-        root = self._writer.refusal(status, recipient=state["acs"], in_response_to=state["request_id"], key=key, suite=suite)
+        state, signer = request.state, self._signers.of(self._providers.by_client(request.client_id))
+        root = self._writer.refusal(status, recipient=state["acs"], in_response_to=state["request_id"], key=signer.key, suite=signer.suite)
         return self._send(request, root, "")
 
     def preview(self, client_id: str, subject: Subject, session: Session) -> bytes:
@@ -243,7 +281,7 @@ class SamlProtocol:
         if known is None:
             raise BadRequest("client.unknown", "There is no such SAML application.", received=client_id)
         request = self._sign_on_request(known, known.provider.default_acs)
-        released = self._attributes.choose(known.client.release.apply(subject), known, subject, index=None)
+        released = self._attributes.choose(known.client.release.apply(subject, self._now), known, subject, index=None)
         name_id = self._name_ids.preview(known, subject)
         statement = self._statement(known, request.state, session, name_id=name_id, attributes=released, context=session.context)
         return write_assertion(statement)
@@ -282,7 +320,7 @@ class SamlProtocol:
 
     def _object(self, request: SignOnRequest, known: Known) -> Refusal | None:
         """What cannot be had whoever signs in: with a password, the one way to sign in that there is."""
-        objection = self._name_ids.object_to(Policy(**request.state["policy"]), known)
+        objection = self._name_ids.object_to(read_as(Policy, request.state["policy"]), known)
         try:
             self._context(request, PASSWORD)
             if known.settings.release_requested != "ignore":
@@ -324,13 +362,13 @@ class SamlProtocol:
         return known
 
 
-def _protection(known: Known) -> Protection:
+def _protection(known: Known, signer: Signer) -> Protection:
     sign = known.settings.sign
     return Protection(
         sign_assertion=sign != "response" or known.provider.want_assertions_signed,
         sign_response=sign != "assertion",
         encrypt_for=known.provider.encryption_keys if known.settings.encrypt else None,
-        suite=suite_of(known),
+        suite=signer.suite,
     )
 
 

@@ -1,4 +1,4 @@
-"""The service providers among the clients, found by entity ID or by client id."""
+"""The service providers among the clients, and the members of open federations, found by entity ID or by client id."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from dataclasses import dataclass, field
 
 from idp.audit import Audit
 from idp.clock import Now
-from idp.errors import BadRequest
+from idp.errors import BadRequest, Unavailable
 from idp.protocols.saml.entity import MetadataProblem, ServiceProvider
 from idp.protocols.saml.moment import write_time
 from idp.protocols.saml.settings import SamlSettings
+from idp.protocols.saml.source.federation import Federations, Member
+from idp.protocols.saml.source.library import Library, Stamp
 from idp.sso.client import Client, Clients, Snapshot
 
-_LOOK_AGAIN = 2.0  # seconds between two looks at the metadata files
-
-Stamp = tuple[int, int] | None
+_LOOK_AGAIN = 2.0  # seconds between two looks at the metadata's stamps
+_UNREAD = "unread"
+"""Stands in for the stamp of metadata that the store did not give out: the next look reads them."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """A client with what its metadata say. `stamp` tells whether their file has changed since."""
+    """A client with what its metadata say. `stamp` tells whether they have changed since."""
 
     client: Client
     provider: ServiceProvider
@@ -53,8 +55,10 @@ class _Table:
 class Providers:
     """Reads metadata once, and again when the client or its file has changed; unreadable news leave the last good copy in force."""
 
-    def __init__(self, clients: Clients, *, audit: Audit, now: Now) -> None:
+    def __init__(self, clients: Clients, *, library: Library, federations: Federations | None, audit: Audit, now: Now) -> None:
         self._clients = clients
+        self._library = library
+        self._federations = federations
         self._audit = audit
         self._now = now
         self._lock = threading.Lock()
@@ -64,6 +68,8 @@ class Providers:
     def by_entity(self, entity_id: str) -> Known:
         """Raises BadRequest when no client has that entity ID, or its metadata must not be used any more."""
         known = self._table().by_entity.get(entity_id)
+        if known is None and self._federations is not None:
+            known = _as_known(self._federations.find(entity_id))
         if known is None:
             raise BadRequest(
                 "saml.provider_unknown",
@@ -75,7 +81,14 @@ class Providers:
         return known
 
     def by_client(self, client_id: str) -> Known | None:
-        return self._table().by_client.get(client_id)
+        known = self._table().by_client.get(client_id)
+        if known is None and self._federations is not None:
+            known = _as_known(self._federations.find_by_id(client_id))
+        return known
+
+    def all(self) -> list[Known]:
+        """Every client whose metadata are here; of federations only those that a client names."""
+        return list(self._table().by_client.values())
 
     def _check_validity(self, known: Known) -> None:
         ends = known.provider.valid_until
@@ -92,8 +105,10 @@ class Providers:
         snapshot, current = self._clients.snapshot(), self._current
         if current is not None and current.snapshot is snapshot and time.monotonic() - self._looked < _LOOK_AGAIN:
             return current
+        if current is not None and current.snapshot is snapshot and self._lock.locked():
+            return current  # somebody is looking: a slow store holds up one thread, not all of them (F8)
         with self._lock:
-            stamps = {client.id: _stamp(client) for client in snapshot.of("saml")}
+            stamps = self._library.stamps(snapshot.of("saml"))
             if self._current is None or self._current.snapshot is not snapshot or self._current.stamps != stamps:
                 self._current = self._derive(snapshot, stamps, self._current)
             self._looked = time.monotonic()
@@ -103,20 +118,26 @@ class Providers:
         """Clients of the file come first: one of the database cannot take the entity ID of another and so its members' answers."""
         by_client: dict[str, Known] = {}
         by_entity: dict[str, Known] = {}
+        unread: dict[str, Stamp] = {}
         for client in sorted(snapshot.of("saml"), key=lambda each: (each.source != "file", each.id)):
-            known = self._read(client, stamps[client.id], previous.by_client.get(client.id) if previous else None)
+            before = previous.by_client.get(client.id) if previous else None
+            try:
+                known = self._read(client, stamps[client.id], before)
+            except Unavailable as error:
+                self._audit.record("saml.metadata_unreadable", client=client.id, cause=error.cause, detail=error.message)
+                known, unread[client.id] = before, _UNREAD
             if known is None:
                 continue
             by_client[client.id] = known
             if by_entity.setdefault(known.provider.entity_id, known) is not known:
                 self._audit.record("saml.entity_twice", client=client.id, received=known.provider.entity_id)
-        return _Table(snapshot, stamps, by_client, by_entity)
+        return _Table(snapshot, {**stamps, **unread}, by_client, by_entity)
 
     def _read(self, client: Client, stamp: Stamp, previous: Known | None) -> Known | None:
         if previous is not None and previous.client.settings == client.settings and previous.stamp == stamp:
             return Known(client, previous.provider, stamp)
         try:
-            return Known(client, _settings(client).provider(), stamp)
+            return Known(client, self._library.read(client), stamp)
         except MetadataProblem as error:
             self._audit.record("saml.metadata_unreadable", client=client.id, cause=error.cause, detail=error.message)
             return Known(client, previous.provider, stamp) if previous else None
@@ -137,10 +158,5 @@ def _settings(client: Client) -> SamlSettings:
     return settings
 
 
-def _stamp(client: Client) -> Stamp:
-    path = _settings(client).metadata
-    try:
-        status = path.stat() if path else None
-    except OSError:
-        return None
-    return (status.st_mtime_ns, status.st_size) if status else None
+def _as_known(member: Member | None) -> Known | None:
+    return Known(member.client, member.provider) if member else None

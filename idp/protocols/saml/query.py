@@ -13,7 +13,7 @@ from typing import Literal
 from urllib.parse import quote_plus, unquote_plus
 
 from idp.errors import BadRequest
-from idp.keys import SigningKey
+from idp.keys import AnyKey
 from idp.protocols.saml import algorithm
 from idp.protocols.saml.algorithm import RSA_SHA256, PublicKey, decode_base64
 
@@ -78,7 +78,7 @@ def verify_query(query: RedirectQuery, keys: Iterable[PublicKey], *, legacy: boo
         )
 
 
-def sign_query(kind: Kind, message: str, *, relay_state: str, key: SigningKey, method: str = RSA_SHA256) -> str:
+def sign_query(kind: Kind, message: str, *, relay_state: str, key: AnyKey, method: str = RSA_SHA256) -> str:
     """The query string for a message that is deflated and in base64 already, with our signature."""
     fields = {kind: message, **({"RelayState": relay_state} if relay_state else {}), "SigAlg": method}
     signed = "&".join(f"{name}={quote_plus(value)}" for name, value in fields.items())

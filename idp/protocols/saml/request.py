@@ -6,12 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from idp.errors import BadRequest, Refusal
-from idp.protocols.saml.algorithm import Suite, choose_suite
 from idp.protocols.saml.document import PAOS
 from idp.protocols.saml.entity import Endpoint, ServiceProvider
 from idp.protocols.saml.gate import Admitted
 from idp.protocols.saml.name_id import Policy, read_name_id
-from idp.protocols.saml.provider import Known
 from idp.sso.protocol import SignOnRequest
 
 _RELAY_STATE = 2048  # octets: vendors send more than the 80 of Bindings section 3.4.3 (S63); it goes back unchanged
@@ -91,12 +89,6 @@ def read_policy(message: Any) -> Policy:
         policy is None or policy.allow_create not in ("false", "0"),
         asdict(subject) if subject else None,
     )
-
-
-def suite_of(known: Known) -> Suite:
-    """What we sign with for this application."""
-    provider = known.provider
-    return choose_suite(known.settings.signature_algorithm, provider.signature_methods, provider.digest_methods)
 
 
 def is_true(value: str | None) -> bool:

@@ -9,12 +9,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from idp.protocols.saml.algorithm import OUR_METHODS
+from idp.protocols.saml.algorithm import SIGNATURE_METHODS, PublicKey
 from idp.protocols.saml.context import WEAKEST_FIRST
 from idp.protocols.saml.encryption import usable
 from idp.protocols.saml.entity import MetadataProblem, ServiceProvider, certificate_key, make_provider
 from idp.protocols.saml.metadata import read_metadata
 from idp.settings import Duration, PathSetting, Settings
+from idp.sso.settings import ReleaseSetting
 
 PERSISTENT = "urn:oasis:names:tc:SAML:2.0:nameid-format:persistent"
 TRANSIENT = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient"
@@ -26,8 +27,8 @@ _FORMATS = {"persistent": PERSISTENT, "transient": TRANSIENT, "email": EMAIL, "u
 
 
 _ALGORITHMS = {
-    f"{name}-sha{bits}": next(each for each in OUR_METHODS if each.endswith(ending.format(bits)))
-    for name, ending in (("rsa", "#rsa-sha{}"), ("rsa-pss", "#sha{}-rsa-MGF1"))
+    f"{name}-sha{bits}": next(each for each in SIGNATURE_METHODS if each.endswith(ending.format(bits)))
+    for name, ending in (("rsa", "#rsa-sha{}"), ("rsa-pss", "#sha{}-rsa-MGF1"), ("ecdsa", "#ecdsa-sha{}"))
     for bits in (256, 384, 512)
 }
 
@@ -44,7 +45,7 @@ def _format(value: str) -> str:
 def _signature_algorithm(value: str) -> str:
     """The URI of a signature algorithm, from its short name or as it is."""
     wanted = _ALGORITHMS.get(value, value)
-    if wanted not in ("", *OUR_METHODS):
+    if wanted not in ("", *SIGNATURE_METHODS):
         raise ValueError(f"signature_algorithm is one of {', '.join(_ALGORITHMS)}")
     return wanted
 
@@ -63,6 +64,15 @@ def _certificate(value: Any, info: ValidationInfo) -> Any:
         raise ValueError(f"the certificate's file {value} cannot be read: {error.strerror}") from None
 
 
+def _metadata_url(value: str) -> str:
+    if value and not value.startswith(("https://", "http://")):
+        raise ValueError("an address begins with https:// (for trials on one machine http://)")
+    return value
+
+
+MetadataUrl = Annotated[str, AfterValidator(_metadata_url)]
+FederationName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+Source = Literal["file", "text", "url", "federation", "folder", "settings"]
 SignatureAlgorithm = Annotated[str, AfterValidator(_signature_algorithm)]
 NameIdFormat = Annotated[str, AfterValidator(_format)]
 CertificateText = Annotated[str, BeforeValidator(_certificate)]
@@ -75,10 +85,17 @@ class SamlSettings(Settings):
     """File with the application's metadata; a changed file is seen within seconds."""
     metadata_xml: str | None = None
     """The metadata themselves, for clients that stand in the database."""
+    metadata_url: MetadataUrl = ""
+    """Where the application publishes its metadata: they are fetched again and again. What changes is in force at once if it is signed
+    (metadata_certificate); else it waits for `idp clients accept`."""
+    federation: str = ""
+    """Name of the [saml.federation] that describes the application; goes with entity_id."""
     metadata_certificate: CertificateText | None = None
     """Certificate (PEM, or its file) that the metadata must be signed with; without it their signature is not looked at."""
+    metadata_validity: Duration | None = None
+    """How far ahead validUntil of the metadata may lie at most. Where it is set, metadata without validUntil are refused (SDP-MD03)."""
     entity_id: str = ""
-    """The application's entity ID; with metadata, which of several is meant."""
+    """The application's entity ID; with metadata, which of several is meant. Alone: its metadata are awaited in the metadata folder."""
     acs: Annotated[tuple[str, ...], BeforeValidator(_list)] = ()
     """Addresses that take our answers (AssertionConsumerService), the default first. Only without metadata."""
     slo: str = ""
@@ -88,8 +105,12 @@ class SamlSettings(Settings):
     sign: Literal["assertion", "response", "both"] = "assertion"
     """What we sign. Metadata that want the assertion signed are obeyed in any case."""
     signature_algorithm: SignatureAlgorithm = ""
-    """What we sign with: "rsa-sha256", "-sha384", "-sha512" or "rsa-pss-sha256", "-sha384", "-sha512". Empty: of what the metadata declare
-    (alg:SigningMethod), else rsa-sha256."""
+    """What we sign with: "rsa-sha256", "-sha384", "-sha512", "rsa-pss-sha256", "-sha384", "-sha512", or "ecdsa-sha256", "-sha384",
+    "-sha512", which need a key of that kind (idp keys rotate saml --kind p-256). Empty: of what the metadata declare (alg:SigningMethod),
+    else rsa-sha256."""
+    signing_key: str = ""
+    """The key of ours that signs for this application alone, by its kid (`idp keys list`), where it cannot follow a change of key. Its own
+    metadata address, /saml/metadata/ID, then shows this key and no other."""
     legacy_algorithms_until: date | None = None
     """Last day on which signatures with SHA-1 are still taken from this application; not set: never. Money can buy a forged one."""
     encrypt: bool = False
@@ -133,17 +154,31 @@ class SamlSettings(Settings):
     expired_metadata: Literal["warn", "refuse"] = "warn"
     """What becomes of metadata whose validUntil has passed. A file that nobody refreshes would otherwise stop the application one night."""
 
-    def provider(self) -> ServiceProvider:
-        """The service provider that these settings describe. Raises MetadataProblem."""
+    @property
+    def source(self) -> Source:
+        """Where what we know of the application comes from."""
         if self.metadata is not None:
-            return self._from_metadata(_read(self.metadata))
+            return "file"
         if self.metadata_xml is not None:
-            return self._from_metadata(self.metadata_xml.encode())
+            return "text"
+        if self.metadata_url:
+            return "url"
+        if self.federation:
+            return "federation"
+        return "settings" if self.acs else "folder"
+
+    def provider(self) -> ServiceProvider:
+        """The service provider that these settings describe by themselves, or the file they name. Raises MetadataProblem."""
+        if self.metadata is not None:
+            return self.read(_read(self.metadata))
+        if self.metadata_xml is not None:
+            return self.read(self.metadata_xml.encode())
         return make_provider(self.entity_id, acs=self.acs, slo=self.slo, certificates=self.certificate)
 
-    def _from_metadata(self, raw: bytes) -> ServiceProvider:
+    def read(self, raw: bytes, *, entity_id: str = "") -> ServiceProvider:
+        """The service provider in metadata from elsewhere, signed if these settings want that. Raises MetadataProblem."""
         trusted = (certificate_key(self.metadata_certificate),) if self.metadata_certificate else ()
-        return read_metadata(raw, entity_id=self.entity_id, trusted=trusted)
+        return read_metadata(raw, entity_id=self.entity_id or entity_id, trusted=trusted)
 
     @model_validator(mode="after")
     def _has_a_source(self) -> Self:
@@ -156,8 +191,16 @@ class SamlSettings(Settings):
     @model_validator(mode="after")
     def _describes_a_provider(self) -> Self:
         inline = bool(self.acs or self.slo or self.certificate)
-        if [self.metadata is not None, self.metadata_xml is not None, inline].count(True) != 1:
-            raise ValueError("give one of: metadata (a file), metadata_xml (its text), or entity_id and acs")
+        given = [self.metadata is not None, self.metadata_xml is not None, bool(self.metadata_url), bool(self.federation), inline]
+        if given.count(True) > 1 or not (any(given) or self.entity_id):
+            raise ValueError(
+                "give one of: metadata (a file), metadata_xml (its text), metadata_url, federation and entity_id, entity_id and acs, "
+                "or entity_id alone for a file in the metadata folder"
+            )
+        if self.federation and not self.entity_id:
+            raise ValueError("federation goes with the application's entity_id")
+        if self.source in ("url", "federation", "folder"):
+            return self  # what they say is not here yet
         try:
             provider = self.provider()
         except MetadataProblem as error:
@@ -166,6 +209,55 @@ class SamlSettings(Settings):
             raise ValueError(
                 "encrypt is on, and the application has no RSA key to encrypt for, or allows none of AES-256-GCM and AES-128-GCM"
             )
+        return self
+
+
+class FederationSettings(Settings):
+    """[saml.federation.NAME]: many service providers, described by somebody whom we trust."""
+
+    url: MetadataUrl = ""
+    """Where the metadata of all of them are, in one document (an aggregate)."""
+    mdq: MetadataUrl = ""
+    """Where those of one are, by the Metadata Query Protocol: the address before /entities/."""
+    file: PathSetting | None = None
+    """A file with the metadata of all of them; a changed file is seen within minutes."""
+    certificate: Annotated[tuple[CertificateText, ...], BeforeValidator(_list)] = ()
+    """The federation's certificate (PEM, or its file); several while it changes over. What none of these keys has signed is refused."""
+    members: Literal["named", "all"] = "named"
+    """Which service providers may ask us: "named", those that a client names with its entity_id, or "all"."""
+    release: ReleaseSetting = ()
+    """With "all": what each of them may see of a member, beside what [saml.category_release] says for its categories."""
+    client: Mapping[str, Any] = Field(default_factory=dict)
+    """With "all": settings of [clients.ID.saml] for each of them, such as { sign = "both" }."""
+    validity: Duration = 30 * 86400
+    """How far ahead validUntil may lie at most; metadata without validUntil are refused (SDP-MD03)."""
+    refresh: Duration = 3600
+    """How often to look for new metadata, where they do not say it themselves (cacheDuration)."""
+    timeout: Duration = 120
+    """Seconds that fetching may take."""
+    max_bytes: int = 128 * 1024 * 1024
+    """Largest document that is read."""
+
+    def keys(self) -> tuple[PublicKey, ...]:
+        """The pinned keys. Raises MetadataProblem."""
+        return tuple(certificate_key(each) for each in self.certificate)
+
+    def member(self, name: str, entity_id: str) -> SamlSettings:
+        """The settings of a service provider of this federation that no client names. ValidationError: `client` is wrong."""
+        own = {"trust_categories": True, "expired_metadata": "refuse", **self.client}
+        return SamlSettings.model_validate({**own, "federation": name, "entity_id": entity_id})
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> Self:
+        if [bool(self.url), bool(self.mdq), self.file is not None].count(True) != 1:
+            raise ValueError("give one of: url (an aggregate), mdq, or file")
+        if not self.certificate:
+            raise ValueError("needs the certificate that its metadata are signed with")
+        try:
+            self.keys()
+        except MetadataProblem as error:
+            raise ValueError(_sentence(error)) from None
+        self.member("x", "urn:x")
         return self
 
 
@@ -191,6 +283,12 @@ class SamlServerSettings(Settings):
     """Authentication context classes, the weakest first: a sign-in of one class is good for every weaker one."""
     category_release: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     """Entity category -> attributes that applications with `trust_categories` get for it."""
+    federation: Mapping[FederationName, FederationSettings] = Field(default_factory=dict)
+    """[saml.federation.NAME], by url, mdq or file, with the certificate that signs it: many applications at once. metadata/README.md."""
+    metadata_folder: PathSetting = Path("metadata")
+    """Folder where an operator drops applications' metadata; a file is known within seconds to the client with its entity_id."""
+    metadata_refresh: Duration = 3600
+    """How often metadata_url of an application is looked at, where its metadata do not say it themselves (cacheDuration)."""
     display_name: str = ""
     """What applications call us where they let members choose (mdui:DisplayName). Empty: `organization`, or our host name."""
     organization: str = ""
@@ -199,8 +297,20 @@ class SamlServerSettings(Settings):
     """The association's site; goes with `organization`."""
     technical_contact: str = ""
     """E-mail address for vendors' technicians (SDP-MD11)."""
+    support_contact: str = ""
+    """E-mail address to which applications may send members who need help."""
+    security_contact: str = ""
+    """E-mail address for security incidents (REFEDS)."""
     logo_url: str = ""
     """https address of a logo (SDP-MD10)."""
+    logo_width: int = 80
+    """Width of the logo, in pixels."""
+    logo_height: int = 60
+    """Height of the logo, in pixels."""
+    information_url: str = ""
+    """Page about this sign-in service (mdui:InformationURL)."""
+    privacy_url: str = ""
+    """Privacy statement (mdui:PrivacyStatementURL)."""
     error_url: str = ""
     """Page for members whom an application sends away (errorURL, SDP-MD12). Empty: our start page."""
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from idp.errors import BadRequest
-from idp.keys import SigningKey
+from idp.keys import AnyKey
 from idp.protocols.saml import algorithm
 from idp.protocols.saml.algorithm import STANDARD, PublicKey, Suite, decode_base64
 from idp.protocols.saml.document import DS, EXCLUSIVE, MESSAGE, SAML, Bounds, Element, canonical, parse, qualified
@@ -41,7 +41,7 @@ _SIGNATURE = (
 
 
 @dataclass(frozen=True)
-class _Claim:
+class Claim:
     """What a ds:Signature says of itself."""
 
     octets: bytes
@@ -52,7 +52,7 @@ class _Claim:
     prefixes: tuple[str, ...]
 
 
-def sign_enveloped(element: Element, key: SigningKey, suite: Suite = STANDARD) -> None:
+def sign_enveloped(element: Element, key: AnyKey, suite: Suite = STANDARD) -> None:
     """Puts a ds:Signature into the element: after its Issuer if it has one, else first, as every SAML schema wants it.
 
     The element's ID must be one of ours, a name without markup. It may stand inside a larger document.
@@ -76,20 +76,29 @@ def verify_enveloped(root: Element, keys: Iterable[PublicKey], bounds: Bounds = 
     `keys` come from metadata alone: KeyInfo is not looked at (S56). Raises BadRequest unless there is exactly one
     signature, a child of the root, over the whole root, and one of the keys made it. `legacy` also takes SHA-1.
     """
-    signature = _only_signature(root)
-    claim = _read_claim(root, signature)
+    claim = verify_claim(root, keys, legacy=legacy)
+    content = canonical(_without(root, _only_signature(root)), claim.prefixes)
+    if not hmac.compare_digest(algorithm.digest(claim.digest_method, content, legacy=legacy), claim.digest):
+        raise changed_after_signing()
+    return parse(content, bounds)
+
+
+def verify_claim(root: Element, keys: Iterable[PublicKey], *, legacy: bool = False) -> Claim:
+    """What the root's only signature says, which one of the keys has made. Whether the digest is that of the content is still to be seen:
+    for documents whose content is too large to stand here. Raises BadRequest."""
+    claim = _read_claim(root, _only_signature(root))
     if not any(algorithm.verifies(key, claim.method, signature=claim.value, octets=claim.octets, legacy=legacy) for key in keys):
         raise BadRequest(
             "saml.signature_invalid",
             "The signature of the SAML message was not made with a key that we know for this application.",
             expected="a signature by a certificate in the application's metadata",
         )
-    content = canonical(_without(root, signature), claim.prefixes)
-    if not hmac.compare_digest(algorithm.digest(claim.digest_method, content, legacy=legacy), claim.digest):
-        raise BadRequest(
-            "saml.signature_invalid", "The SAML message was changed after it was signed.", expected="the content that was signed"
-        )
-    return parse(content, bounds)
+    return claim
+
+
+def changed_after_signing() -> BadRequest:
+    """The content has another digest than the one that was signed."""
+    return BadRequest("saml.signature_invalid", "The SAML message was changed after it was signed.", expected="the content that was signed")
 
 
 def _only_signature(root: Element) -> Element:
@@ -101,12 +110,12 @@ def _only_signature(root: Element) -> Element:
     return found[0]
 
 
-def _read_claim(root: Element, signature: Element) -> _Claim:
+def _read_claim(root: Element, signature: Element) -> Claim:
     parts = _children(signature, "SignedInfo", "SignatureValue", optional="KeyInfo")
     method, signature_method, reference = _children(parts[0], "CanonicalizationMethod", "SignatureMethod", "Reference")
     transforms, digest_method, digest_value = _children(reference, "Transforms", "DigestMethod", "DigestValue")
     _check_reference(root, reference)
-    return _Claim(
+    return Claim(
         octets=canonical(parts[0], _exclusive_prefixes(method)),
         method=_algorithm_of(signature_method),
         value=decode_base64(_text(parts[1])),

@@ -1,6 +1,6 @@
 """The URLs under /saml/. A view reads, calls, sends; what is refused becomes a page in web/refusal.
 
-GET       /saml/metadata   our metadata, signed
+GET       /saml/metadata   our metadata, signed; /saml/metadata/ID those for one application, and its sign that it follows our keys
 GET POST  /saml/sso        AuthnRequest by HTTP-Redirect or HTTP-POST
 GET POST  /saml/slo        LogoutRequest and LogoutResponse by either
 POST      /saml/ecp        AuthnRequest of an enhanced client by SOAP, where [saml] ecp is on
@@ -35,9 +35,16 @@ def saml_pages(gateway: Gateway, protocol: SamlProtocol, desk: LoginDesk) -> Blu
     pages = Blueprint("saml", __name__, url_prefix="/saml")
 
     @pages.get("/metadata")
-    def metadata() -> Response:
-        response = Response(protocol.metadata(), mimetype="application/samlmetadata+xml")
+    @pages.get("/metadata/<client_id>")
+    def metadata(client_id: str = "") -> Response:
+        document = protocol.document(client_id)
+        if request.method == "GET":  # who asks by HEAD has seen nothing
+            protocol.readers.note(client_id, address=gateway.address(), agent=request.headers.get("User-Agent", ""), kids=document.kids)
+        response = Response(document.octets, mimetype="application/samlmetadata+xml")
         response.headers["Cache-Control"] = "public, max-age=300"
+        response.set_etag(document.tag)
+        if request.if_none_match:
+            response.make_conditional(request)
         return response
 
     @pages.route("/sso", methods=["GET", "POST"])
@@ -127,7 +134,7 @@ def saml_pages(gateway: Gateway, protocol: SamlProtocol, desk: LoginDesk) -> Blu
             raise IdpError("saml.ecp_password_missing", "Sign in with HTTP Basic.", expected="Authorization: Basic", status=401)
         password = Secret(given.password or "")
         signed_in = desk.sign_in(given.username or "", password, address=gateway.address(), previous=None)
-        fresh_enough = replace(asked.request, fresh=False)
+        fresh_enough = replace(asked.request, fresh=False, passive=True)  # no page can be shown: who may not enter is refused at once
         return protocol.ecp_answer(gateway.signon.start(fresh_enough, new_secret(), signed_in.session))
 
     def answer_soap(envelope: Envelope) -> bytes:
