@@ -14,6 +14,7 @@ from pathlib import Path
 from idp.demo.address import LOOPBACK, Addresses
 from idp.demo.vendors import CMS, COMMUNITY, EVENTS, JOURNAL, LMS, STORE, VENDORS, Vendor, cookie, jsonp, oauth, openid, token
 from idp.demo.vendors.saml import provider_metadata
+from idp.demo.way import CLIENT_SECRET, Way, directory_keys
 from idp.keys import KeyRing, SigningKey
 from idp.secret import Secret, new_secret
 
@@ -40,20 +41,25 @@ class Prepared:
     file: Path
     secrets: Mapping[str, str]
     provider_key: SigningKey
+    client_secret: Secret
+    """Of our client application in iMIS."""
 
 
-def prepare(folder: Path, addresses: Addresses, *, service_username: str, service_password: Secret, mail_port: int = 25) -> Prepared:
+def prepare(
+    folder: Path, addresses: Addresses, *, service_username: str, service_password: Secret, mail_port: int = 25, way: Way = "form"
+) -> Prepared:
     """Writes everything into `folder`, readable by its owner alone."""
+    client_secret = _kept_secret(folder, CLIENT_SECRET)
     secrets = {vendor.id: _kept_secret(folder, vendor.id) for vendor in VENDORS if vendor is not LMS}
     _write(_secret_file(folder, _SERVICE_SECRET), service_password.reveal())
     key = _provider_key(folder / LMS.id)
     _write(folder / LMS.id / "metadata.xml", provider_metadata(addresses.of(LMS.host), key).decode())
     file = folder / "idp.toml"
-    _write(file, _HEAD + _toml({**_server_tables(addresses, service_username, mail_port), **_client_tables(addresses)}))
-    return Prepared(file, secrets, key)
+    _write(file, _HEAD + _toml({**_server_tables(addresses, service_username, mail_port, way), **_client_tables(addresses)}))
+    return Prepared(file, secrets, key, Secret(client_secret))
 
 
-def _server_tables(addresses: Addresses, service_username: str, mail_port: int) -> Tables:
+def _server_tables(addresses: Addresses, service_username: str, mail_port: int, way: Way) -> Tables:
     return {
         "server": {
             "url": addresses.idp,
@@ -70,6 +76,7 @@ def _server_tables(addresses: Addresses, service_username: str, mail_port: int) 
             "allow_http": True,
             "service_username": service_username,
             "service_password": {"file": f"secrets/{_SERVICE_SECRET}"},
+            **directory_keys(way, addresses),
         },
         "login": {
             "renew_url": f"{addresses.portal}/#accounts",
@@ -109,7 +116,10 @@ def _protocol_table(vendor: Vendor, url: str) -> tuple[str, Mapping[str, Value]]
         EVENTS: ("oidc", {"redirect_uris": [url + oauth.CALLBACK_PATH], "backchannel_logout_uri": notice}),
         STORE: ("token", {"return_urls": [url + token.RETURN_PATH], "logout_url": notice}),
         CMS: ("cookie", {"return_urls": [url + cookie.RETURN_PATH], "logout_url": notice}),
-        JOURNAL: ("jsonp", {"origins": [url], "return_urls": [url + jsonp.RETURN_PATH], "logout_url": notice}),
+        JOURNAL: (
+            "jsonp",
+            {"origins": [url], "expires": "2099-12-31", "return_urls": [url + jsonp.RETURN_PATH], "logout_url": notice},
+        ),
     }
     return tables[vendor]
 

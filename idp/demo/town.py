@@ -33,6 +33,7 @@ from idp.demo.vendors.oauth import oauth_site
 from idp.demo.vendors.openid import openid_site
 from idp.demo.vendors.saml import saml_site
 from idp.demo.vendors.token import token_site
+from idp.demo.way import Way, simulator_settings
 from idp.errors import IdpError
 
 PEOPLE = Path(__file__).with_name("people.toml")
@@ -42,8 +43,10 @@ _LOOK_AGAIN = 0.1
 _LAST_LINES = 15
 
 
-def run_demo(port: int, data: Path) -> None:
-    """Runs until Ctrl-C or SIGTERM; `data` keeps keys, sessions and secrets for the next time. Raises IdpError."""
+def run_demo(port: int, data: Path, way: Way = "form") -> None:
+    """`way` is how members sign in.
+
+    Runs until Ctrl-C or SIGTERM; `data` keeps keys, sessions and secrets for the next time. Raises IdpError."""
     addresses, folder = Addresses(port), data.absolute()
     stopping = _told_to_stop()
     with ExitStack() as town:
@@ -55,10 +58,11 @@ def run_demo(port: int, data: Path) -> None:
         mailbox = Mailbox()
         mail_port = town.enter_context(receiving(mailbox))
         prepared = prepare(
-            folder, addresses, service_username=service.username, service_password=service.password, mail_port=mail_port
+            folder, addresses, service_username=service.username, service_password=service.password, mail_port=mail_port, way=way
         )
         process = town.enter_context(_sign_in_service(prepared.file, folder / "log" / "idp.log"))
-        town.enter_context(serving(create_imis(PEOPLE), port=addresses.imis_port))
+        imis = create_imis(PEOPLE, simulator_settings(way, addresses, prepared.client_secret))
+        town.enter_context(serving(imis, port=addresses.imis_port))
         town.enter_context(serving(Hosts(_sites(addresses, prepared, folder, mailbox)), port=addresses.port))
         _await_ready(process, addresses, folder / "log" / "idp.log", stopping)
         if not stopping.is_set():

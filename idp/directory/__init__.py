@@ -1,7 +1,7 @@
 """Who people are. This file is the interface; `imis_rest` asks cloud iMIS, `people` reads a TOML file for trials and tests.
 
-A wrong password is None. The only exception is DirectoryUnavailable, so that the page can say "try later" and never
-mistakes a broken iMIS for a wrong password (F12). No implementation asks twice for one password: iMIS counts the tries (F13).
+A wrong password is None. DirectoryUnavailable lets the page say "try later", and never mistakes a broken iMIS for a wrong
+password (F12); SignInBarred is for an iMIS that says why. No implementation asks twice for one password: iMIS counts the tries (F13).
 """
 
 from __future__ import annotations
@@ -63,11 +63,33 @@ class DirectoryUnavailable(Unavailable):
         )
 
 
+class SignInBarred(IdpError):
+    """iMIS says why it takes no sign-in of this login, and staff have told us its words for that: the sentence is for the member."""
+
+    status = 403
+
+
+class LoginLocked(SignInBarred):
+    """There were too many wrong passwords, or staff have locked it."""
+
+    def __init__(self) -> None:
+        super().__init__("directory.login_locked", "This login is locked, perhaps after too many wrong passwords.")
+
+
+class PasswordExpired(SignInBarred):
+    """It is right, but too old."""
+
+    def __init__(self) -> None:
+        super().__init__("directory.password_expired", "Your password has expired. You need a new one to sign in.")
+
+
 class Directory(Protocol):
     """What the sign-on sequence needs to know of people."""
 
     def authenticate(self, username: str, password: Secret) -> Subject | None:
-        """The person whose credentials these are, with attributes; None if name or password is wrong, or the login is disabled."""
+        """The person whose credentials these are, with attributes; None if name or password is wrong, or the login is disabled.
+
+        Raises SignInBarred where iMIS tells that it is locked, or the password too old, and DirectoryUnavailable."""
 
     def find(self, subject_id: str) -> Subject | None:
         """The person as the directory has them now; None if there is none of that id."""
@@ -97,11 +119,38 @@ class Accounts(Protocol):
     def find_by_email(self, email: str) -> list[Subject]:
         """Everybody with a login and that primary address; two people may share one. Raises DirectoryUnavailable."""
 
+    def find_by_username(self, username: str) -> Subject | None:
+        """Whoever has this login and could have its password set here; None if nobody has. Raises DirectoryUnavailable."""
+
     def create_account(self, person: NewPerson, username: str, password: Secret) -> Subject:
         """A new contact with a login. Raises AccountRefused, DirectoryUnavailable."""
 
     def set_password(self, subject: Subject, password: Secret) -> None:
         """A new password for the login, which is unlocked too. Raises AccountRefused, DirectoryUnavailable."""
+
+
+@runtime_checkable
+class NameFinder(Protocol):
+    """An ability that some directories have besides: to find a person by the name they sign in with, without their password."""
+
+    def find_by_username(self, username: str) -> Subject | None:
+        """Whoever has this login, active or not; None if nobody has. Raises DirectoryUnavailable."""
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Something in iMIS that is not as it was, or not as the settings say: `cause` is a stable id, `sentence` is for staff."""
+
+    cause: str
+    sentence: str
+
+
+@runtime_checkable
+class DriftReader(Protocol):
+    """An ability that some directories have besides: to notice that what attributes come from has changed, before a sign-in fails."""
+
+    def drift(self) -> list[Drift]:
+        """Everything that has changed. Raises DirectoryUnavailable."""
 
 
 @runtime_checkable

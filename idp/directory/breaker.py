@@ -1,12 +1,18 @@
 """A circuit breaker: after many failures in a short time nothing is asked for a while, so that nobody waits for what will not come.
 
 Its figures are those of the reliability rules (5.2). It lives in the worker's memory: it holds no truth, only an opinion.
+
+Why our own: pybreaker holds its lock while a call runs, so that one slow answer would hold up all others, and circuitbreaker counts
+failures in a row, not their share. interlock-cb judges by their share, but after good calls too, so that the first answers of an iMIS
+that has come back can be what opens it.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from idp.clock import Now
 from idp.directory import DirectoryUnavailable
@@ -27,8 +33,18 @@ class Breaker:
         self._opened: int | None = None
         self._last_failure = ""
 
-    def admit(self) -> None:
-        """Raises DirectoryUnavailable while open. Whoever is admitted calls `succeeded` or `failed` once."""
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Around one call, which fails by DirectoryUnavailable. Raises it itself while open."""
+        self._admit()
+        try:
+            yield
+        except DirectoryUnavailable as error:
+            self._failed(error.received)
+            raise
+        self._succeeded()
+
+    def _admit(self) -> None:
         with self._lock:
             if self._opened is None:
                 return
@@ -37,15 +53,14 @@ class Breaker:
                 raise DirectoryUnavailable(f"not asked, after many failures: {self._last_failure}", retry_after=rest)
             self._opened = self._now()  # half open: this caller tries, the others go on being refused
 
-    def succeeded(self) -> None:
+    def _succeeded(self) -> None:
         with self._lock:
             if self._opened is not None:
                 self._outcomes.clear()
                 self._opened = None
             self._note(True)
 
-    def failed(self, what: str) -> None:
-        """`what` names the failure, without personal data."""
+    def _failed(self, what: str) -> None:
         with self._lock:
             self._last_failure = what
             self._note(False)

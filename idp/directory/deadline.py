@@ -7,6 +7,10 @@ import time
 from idp.directory import DirectoryUnavailable
 
 
+class TooLate(DirectoryUnavailable):
+    """No answer in time: to ask once more would only take as long again."""
+
+
 class Deadline:
     """A moment of the monotonic clock, so that a changed wall clock shortens nothing."""
 
@@ -15,10 +19,10 @@ class Deadline:
         self._end = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Seconds that remain, more than 0. Raises DirectoryUnavailable if none do."""
+        """Seconds that remain, more than 0. Raises TooLate if none do."""
         left = self._end - time.monotonic()
         if left <= 0:
-            raise DirectoryUnavailable(f"no complete answer within {self._seconds:g} s")
+            raise TooLate(f"no complete answer within {self._seconds:g} s")
         return left
 
     def within(self, seconds: float) -> Deadline:
@@ -26,6 +30,6 @@ class Deadline:
         return Deadline(min(seconds, self.left()))
 
     def sleep(self, seconds: float) -> None:
-        """Waits, and raises DirectoryUnavailable if the deadline passes first."""
+        """Waits, and raises TooLate if the deadline passes first."""
         time.sleep(min(seconds, self.left()))
         self.left()

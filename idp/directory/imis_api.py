@@ -7,7 +7,7 @@ from typing import Any
 
 from idp.clock import Now
 from idp.directory import DirectoryUnavailable
-from idp.directory.deadline import Deadline
+from idp.directory.deadline import Deadline, TooLate
 from idp.directory.imis_fields import plain, read_page
 from idp.directory.imis_http import Call, ImisHttp, Reply
 from idp.directory.imis_refusal import refusal
@@ -30,6 +30,10 @@ class ImisApi:
         self._http = ImisHttp(settings, now=now)
         self._token_path = settings.token_path
         self._token = ServiceToken(settings, self._http, store=store, now=now)
+
+    def is_late(self) -> bool:
+        """Whether iMIS leaves questions unanswered just now."""
+        return self._http.is_late()
 
     def read(self, entity: str, key: str, deadline: Deadline) -> dict[str, Any] | None:
         """One record, or None if iMIS has none of that key (404). `key` is one that cannot be anything but a path segment."""
@@ -106,6 +110,23 @@ class ImisApi:
         message = reply.body.get("Message")
         return reply.body.get("Result"), message if isinstance(message, str) else ""
 
+    def relationships(self, party_id: str, group_class: str, deadline: Deadline) -> Sequence[dict[str, Any]]:
+        """Memberships in groups of one class (5.6: the request is SEEN; that the list is in Result is INFERRED)."""
+        request = {
+            "$type": "Asi.Soa.Membership.DataContracts.FindRelationshipsRequest, Asi.Contracts",
+            "EntityTypeName": "GroupMember",
+            "OperationName": "FindRelationships",
+            "PartyId": party_id,
+            "GroupClassIdFilter": [group_class],
+            "IncludeInactive": False,
+        }
+        call = Call("FindRelationships of GroupMember", "POST", "/api/GroupMember/_execute", json=request)
+        reply = self._ask(call, deadline, harmless=True)
+        body = reply.body if isinstance(reply.body, dict) else {}
+        if body.get("Result") is None and body.get("Message") == "NotFound":  # 4.5
+            return []
+        return read_page(body.get("Result"), call.what).items
+
     def _ask(self, call: Call, deadline: Deadline, *, harmless: bool, also: tuple[int, ...] = ()) -> Reply:
         """With a token that iMIS accepts: on 401 it is renewed once, as nothing was done under the old one. `also`: further answers."""
         token = self._token.get(deadline)
@@ -120,11 +141,11 @@ class ImisApi:
         raise DirectoryUnavailable(f"{call.what}: status {reply.status}")
 
     def _send(self, call: Call, token: Secret, deadline: Deadline, *, harmless: bool) -> Reply:
-        """One retry when no answer came, for what may be asked twice (reliability rules, 5.2)."""
+        """One retry when something else came than an answer, for what may be asked twice (reliability rules, 5.2)."""
         try:
             return self._http.send(call, token=token, deadline=deadline)
-        except DirectoryUnavailable:
-            if not harmless:
+        except DirectoryUnavailable as error:
+            if not harmless or isinstance(error, TooLate):
                 raise
             return self._http.send(call, token=token, deadline=deadline)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from idp.clock import Now
-from idp.directory import Attributes, DirectoryUnavailable, Subject
+from idp.directory import Attributes, DirectoryUnavailable, Drift, Subject
 from idp.directory.credential import fold
 from idp.directory.deadline import Deadline
 from idp.directory.imis_api import ImisApi
@@ -80,7 +80,7 @@ class ContactReader:
         result, message = self._api.execute("UserSecurity", "GetUserRoles", [username], deadline, harmless=True)
         return () if result is None and message == "NotFound" else role_names(result, "GetUserRoles of UserSecurity")
 
-    def drift(self, deadline: Deadline) -> list[str]:
+    def drift(self, deadline: Deadline) -> list[Drift]:
         """What has changed in the IQAs that attributes come from."""
         return self._queries.drift(deadline)
 
@@ -124,8 +124,15 @@ class ContactReader:
         return {
             **_many("roles", roles),
             **_many("committees", group_names(groups, subject_id)),
+            **self._classes(subject_id, deadline),
             **_many("subscriptions", subscription_names(subscriptions, subject_id)),
         }
+
+    def _classes(self, subject_id: str, deadline: Deadline) -> dict[str, tuple[str, ...]]:
+        """Names of the groups of each class that is asked for, such as chapters."""
+        classes = self._settings.group_classes.items()
+        found = {name: group_names(self._api.relationships(subject_id, group, deadline), subject_id) for name, group in classes}
+        return {name: groups for name, groups in found.items() if groups and name not in ("imis_id", "username")}
 
     def _own(self, entity: str, subject_id: str, deadline: Deadline) -> Iterator[dict[str, Any]]:
         return self._api.list(entity, {"PartyId": subject_id, "limit": _PAGE}, deadline)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from idp.clock import Now
-from idp.directory import DirectoryUnavailable, Subject
+from idp.directory import DirectoryUnavailable, Drift, LoginLocked, PasswordExpired, Subject
 from idp.directory.bulkhead import Bulkhead
 from idp.directory.credential import fold, usable
 from idp.directory.deadline import Deadline
@@ -38,7 +38,9 @@ class ImisSoapDirectory:
         self._api = ImisApi(settings, store=store, now=now) if settings.service_username else None
         self._contacts = ContactReader(settings, self._api, roles=False, store=store, now=now) if self._api else None
         self._door = BrowserDoor(settings, self._api, self._service, self._by_username, store=store, now=now)
-        self._bulkhead = Bulkhead(settings.max_concurrent, waiting=settings.max_waiting, seconds=settings.wait_timeout)
+        self._bulkhead = Bulkhead(
+            settings.max_concurrent, waiting=settings.max_waiting, seconds=settings.wait_timeout, late=self._service.is_late
+        )
 
     def authenticate(self, username: str, password: Secret) -> Subject | None:
         if not usable(username, password) or not _writable(username, password):
@@ -64,6 +66,16 @@ class ImisSoapDirectory:
             subject = self._contacts.by_id(subject_id, deadline)
         return self._known(subject) if subject else None
 
+    def find_by_username(self, username: str) -> Subject | None:
+        """Without REST only those who have signed in are known. The service account is nobody's."""
+        name = username.strip()
+        if not usable(name, Secret("x")) or fold(name) == fold(self._settings.service_username):
+            return None
+        if self._contacts is None:
+            return self._remembered(fold(name))
+        with self._operation() as deadline:
+            return self._by_username(name, deadline)
+
     def _by_username(self, username: str, deadline: Deadline) -> Subject | None:
         """Whoever iMIS says is signed in under this name, with the roles of their last sign-in here."""
         subject = self._subject(username, deadline)
@@ -74,13 +86,19 @@ class ImisSoapDirectory:
             operations = self._service.described(deadline)
             if self._settings.soap_check not in operations:
                 raise DirectoryUnavailable(f"the membership service has no {self._settings.soap_check}")
-            drift: list[str] = []
+            drift: list[Drift] = []
             if self._contacts is not None:
                 self._contacts.login(self._settings.service_username, deadline)  # so that REST is known to answer
                 drift = self._contacts.drift(deadline)
         extent = "attributes by REST" if self._contacts else "user names and roles only, since service_username is not set"
-        warnings = "".join(f" ATTENTION: {problem}." for problem in drift)
+        warnings = "".join(f" ATTENTION: {problem.sentence}." for problem in drift)
         return f"The membership service at {self._settings.site_url} answers; {extent}.{warnings}"
+
+    def drift(self) -> list[Drift]:
+        if self._contacts is None:
+            return []
+        with self._operation() as deadline:
+            return self._contacts.drift(deadline)
 
     def exchange(self, refresh_token: Secret) -> Subject | None:
         with self._operation() as deadline:
@@ -110,10 +128,18 @@ class ImisSoapDirectory:
         found = self._service.call(operation, arguments, deadline)
         answer = found[0] if found and len(found) == 1 else ""
         if operation == "LoginUser" and _WORD.fullmatch(answer):
-            return answer == "Succeeded"
+            return self._succeeded(answer)
         if operation == "ValidateUser" and answer.lower() in ("true", "false", "1", "0"):
             return answer.lower() in ("true", "1")
         raise DirectoryUnavailable(f"{operation} of the membership service: neither yes nor no")
+
+    def _succeeded(self, answer: str) -> bool:
+        """Raises SignInBarred."""
+        if answer in self._settings.locked_answers:
+            raise LoginLocked
+        if answer in self._settings.expired_answers:
+            raise PasswordExpired
+        return answer == "Succeeded"
 
     def _roles(self, username: str, password: Secret, deadline: Deadline) -> tuple[str, ...]:
         """Asked with the password that has just been right: no try is lost. GUIDs among them are dropped (7.2)."""

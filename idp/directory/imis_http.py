@@ -20,7 +20,8 @@ from urllib3 import exceptions
 from idp.clock import Now
 from idp.directory import DirectoryUnavailable
 from idp.directory.breaker import Breaker
-from idp.directory.deadline import Deadline
+from idp.directory.deadline import Deadline, TooLate
+from idp.directory.patience import Patience
 from idp.directory.settings import ImisRestSettings
 from idp.secret import Secret
 
@@ -73,27 +74,26 @@ class ImisHttp:
     def __init__(self, settings: ImisRestSettings, *, now: Now, base: str = "") -> None:
         self._base = base or settings.base
         self._connect_timeout = settings.connect_timeout
-        self._call_timeout = settings.call_timeout
         self._max_body = settings.max_body
         ca_certs = str(settings.ca_file) if settings.ca_file else None
         self._pool = urllib3.PoolManager(maxsize=settings.max_concurrent, retries=False, ca_certs=ca_certs)
         self._breaker = Breaker(now=now)
+        self._patience = Patience(usual=settings.call_timeout, short=settings.late_timeout)
         self._pause = _Pause(settings.wait_timeout, now=now)
 
     def send(self, call: Call, *, token: Secret | None, deadline: Deadline) -> Reply:
         """Asks once. Raises DirectoryUnavailable for everything that is not an answer of iMIS's own; 401 and 404 are answers."""
         self._pause.sit_out(deadline)
-        self._breaker.admit()
-        try:
-            status, headers, body = self._exchange(call, token, deadline.within(self._call_timeout))
+        with self._breaker.watched(), self._patience.question(call.what) as seconds:
+            status, headers, body = self._exchange(call, token, deadline.within(seconds))
             reply = _read(call, status, headers, body)
-        except DirectoryUnavailable as error:
-            self._breaker.failed(error.received)
-            raise
-        self._breaker.succeeded()
         if status == 429:
             self._pause.begin(call, headers.get("Retry-After"))
         return reply
+
+    def is_late(self) -> bool:
+        """Whether iMIS leaves questions unanswered just now."""
+        return self._patience.is_late()
 
     def _exchange(self, call: Call, token: Secret | None, deadline: Deadline) -> tuple[int, Mapping[str, str], bytes]:
         content, headers = call.content()
@@ -111,6 +111,8 @@ class ImisHttp:
             finally:
                 response.close()  # gives nothing back that was not read to its end; a connection that was is in the pool again by now
         except exceptions.HTTPError as error:
+            if isinstance(error, exceptions.TimeoutError) and not isinstance(error, exceptions.NewConnectionError):
+                raise TooLate(f"{call.what}: {_cause(error)}") from None
             raise DirectoryUnavailable(f"{call.what}: {_cause(error)}") from None  # its text may hold the address with a user name
 
     def _body(self, response: urllib3.BaseHTTPResponse, call: Call, deadline: Deadline) -> bytes:

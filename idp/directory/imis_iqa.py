@@ -5,12 +5,13 @@ The only parameters that change are the member's own id and user name, so that n
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from idp.clock import Now
-from idp.directory import Attributes, DirectoryUnavailable
+from idp.directory import Attributes, DirectoryUnavailable, Drift
 from idp.directory.deadline import Deadline
 from idp.directory.imis_api import ImisApi
 from idp.directory.imis_fields import definition_columns, parameter_count, properties, text, text_or_date
@@ -18,7 +19,9 @@ from idp.directory.settings import ImisRestSettings, IqaSettings
 from idp.secret import digest
 from idp.store import Store, StoreUnavailable
 
+_log = logging.getLogger("idp")
 _PAGE = "100"  # rows a page (5.5)
+_LEFT_OUT = 900  # seconds for which an IQA that was left out is said to be so
 _MONTH = 30 * 86400
 _NOT_A_VALUE = "ResultRow"  # the running number that /api/IQA puts before the columns
 
@@ -27,7 +30,7 @@ class QueryReader:
     """The IQAs of [directory]."""
 
     def __init__(self, settings: ImisRestSettings, api: ImisApi, *, store: Store, now: Now) -> None:
-        self._iqas = settings.iqa
+        self._iqas = sorted(settings.iqa, key=lambda iqa: not iqa.required)  # what may be left out comes last
         self._api = api
         self._store = store
         self._now = now
@@ -39,15 +42,36 @@ class QueryReader:
         found: dict[str, tuple[str, ...]] = {}
         for iqa in self._iqas:
             if username or "{username}" not in iqa.parameters:
-                own = [row for row in self._rows(iqa, subject_id, username, deadline) if _is_own(row, iqa, subject_id, uniform_id)]
-                if len(own) > 1 and not iqa.collect:
-                    raise DirectoryUnavailable(f"the IQA {iqa.path}: {len(own)} rows for one member, and collect is false")
-                found |= _columns(own, iqa)
+                try:
+                    rows = self._rows(iqa, subject_id, username, deadline)
+                    found |= _columns(_own(rows, iqa, subject_id, uniform_id), iqa)
+                except DirectoryUnavailable as error:
+                    if iqa.required:
+                        raise
+                    self._leave_out(iqa, error)
         return found
 
-    def drift(self, deadline: Deadline) -> list[str]:
-        """A sentence for each column or prompt of an IQA that is not as it was, or not as the settings say."""
-        return [problem for iqa in self._iqas for problem in self._drift_of(iqa, deadline)]
+    def drift(self, deadline: Deadline) -> list[Drift]:
+        """Each IQA, column or prompt that is not as it was, or not as the settings say; and each IQA that had to be left out of late."""
+        return [problem for iqa in self._iqas for problem in (*self._left_out(iqa), *self._drift_of(iqa, deadline))]
+
+    def _leave_out(self, iqa: IqaSettings, error: DirectoryUnavailable) -> None:
+        """Says so: in the log, and to whoever looks for drift; but not at every sign-in."""
+        record = {"detail": error.received}
+        try:
+            news = self._store.put_new("setting", self._left_out_key(iqa), record, expires=self._now() + _LEFT_OUT)
+        except StoreUnavailable:
+            return
+        if news:
+            _log.warning("the attributes of the IQA %s are left out: %s", iqa.path, error.received)
+
+    def _left_out(self, iqa: IqaSettings) -> Iterator[Drift]:
+        stored = self._store.get("setting", self._left_out_key(iqa)) if not iqa.required else None
+        if stored:
+            yield Drift("directory.iqa_left_out", f"the attributes of the IQA {iqa.path} are left out: {stored.record['detail']}")
+
+    def _left_out_key(self, iqa: IqaSettings) -> str:
+        return f"imis_left_out:{digest(f'{self._key} {iqa.path}')[:32]}"
 
     def _rows(self, iqa: IqaSettings, subject_id: str, username: str, deadline: Deadline) -> list[dict[str, Any]]:
         given = {"{id}": subject_id, "{username}": username}
@@ -76,18 +100,17 @@ class QueryReader:
             self._known = entity
             _keep(self._store, self._key, {"endpoint": entity}, expires=self._now() + _MONTH)
 
-    def _drift_of(self, iqa: IqaSettings, deadline: Deadline) -> Iterator[str]:
+    def _drift_of(self, iqa: IqaSettings, deadline: Deadline) -> Iterator[Drift]:
         result, message = self._api.execute("QueryDefinition", "FindByPath", [iqa.path], deadline, harmless=True)
         if result is None and message == "NotFound":
-            yield f"the IQA {iqa.path} is not there any more"
+            yield Drift("directory.iqa_gone", f"the IQA {iqa.path} is not there any more")
             return
         columns, prompts = definition_columns(result), parameter_count(result)
         if prompts != len(iqa.parameters):
-            yield f"the IQA {iqa.path} has {prompts} prompts, and parameters has {len(iqa.parameters)}"
-        problems = list(self._changed(iqa, columns))
-        yield from problems
+            yield Drift("directory.iqa_prompts", f"the IQA {iqa.path} has {prompts} prompts, and parameters has {len(iqa.parameters)}")
+        yield from self._changed(iqa, columns)
 
-    def _changed(self, iqa: IqaSettings, columns: Mapping[str, str]) -> Iterator[str]:
+    def _changed(self, iqa: IqaSettings, columns: Mapping[str, str]) -> Iterator[Drift]:
         """Against what was there at the last good check; forgotten after a month, when the change has become the rule."""
         key = f"imis_iqa:{digest(f'{self._key} {iqa.path}')[:32]}"
         stored = self._store.get("setting", key)
@@ -95,8 +118,11 @@ class QueryReader:
         wanted = {alias for alias in (*iqa.columns.values(), iqa.id_column) if alias}
         gone = sorted((wanted | before.keys()) - columns.keys())
         retyped = sorted(name for name in before.keys() & columns.keys() if before[name] != columns[name])
-        yield from (f"the IQA {iqa.path} has no column {name}" for name in gone)
-        yield from (f"the column {name} of the IQA {iqa.path} was {before[name]} and is {columns[name]}" for name in retyped)
+        for name in gone:
+            yield Drift("directory.iqa_column_gone", f"the IQA {iqa.path} has no column {name}")
+        for name in retyped:
+            sentence = f"the column {name} of the IQA {iqa.path} was {before[name]} and is {columns[name]}"
+            yield Drift("directory.iqa_column_type", sentence)
         if not gone and not retyped:
             _keep(self._store, key, {"columns": dict(columns)}, expires=self._now() + _MONTH)
 
@@ -107,6 +133,14 @@ def _keep(store: Store, key: str, record: dict[str, Any], *, expires: int) -> No
         store.put("setting", key, record, expires=expires)
     except StoreUnavailable:
         return
+
+
+def _own(rows: list[dict[str, Any]], iqa: IqaSettings, subject_id: str, uniform_id: str) -> list[dict[str, Any]]:
+    """The member's rows among these. Raises DirectoryUnavailable for several where one is meant."""
+    own = [row for row in rows if _is_own(row, iqa, subject_id, uniform_id)]
+    if len(own) > 1 and not iqa.collect:
+        raise DirectoryUnavailable(f"the IQA {iqa.path}: {len(own)} rows for one member, and collect is false")
+    return own
 
 
 def _is_own(row: Mapping[str, Any], iqa: IqaSettings, subject_id: str, uniform_id: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from idp.clock import Now
-from idp.directory import DirectoryUnavailable, NewPerson, Subject
+from idp.directory import DirectoryUnavailable, Drift, NewPerson, Subject
 from idp.directory.bulkhead import Bulkhead
 from idp.directory.credential import fold, usable
 from idp.directory.deadline import Deadline
@@ -35,7 +35,9 @@ class ImisRestDirectory:
         self._accounts = ImisAccounts(settings, self._api, self._contacts)
         service = MembershipService(settings, now=now) if settings.login_cookie else None
         self._door = BrowserDoor(settings, self._api, service, self._contacts.by_username, store=store, now=now)
-        self._bulkhead = Bulkhead(settings.max_concurrent, waiting=settings.max_waiting, seconds=settings.wait_timeout)
+        self._bulkhead = Bulkhead(
+            settings.max_concurrent, waiting=settings.max_waiting, seconds=settings.wait_timeout, late=self._api.is_late
+        )
 
     def authenticate(self, username: str, password: Secret) -> Subject | None:
         if not usable(username, password):
@@ -59,13 +61,25 @@ class ImisRestDirectory:
     def check(self) -> str:
         with self._operation() as deadline:
             roles = self._contacts.roles(self._settings.service_username, deadline)
-            drift = "".join(f" ATTENTION: {problem}." for problem in self._contacts.drift(deadline))
+            drift = "".join(f" ATTENTION: {problem.sentence}." for problem in self._contacts.drift(deadline))
         known = f"{self._settings.service_username} has the roles {', '.join(roles) or 'none'}"
         return f"iMIS at {self._settings.base} answers; {known}.{drift}"
+
+    def drift(self) -> list[Drift]:
+        with self._operation() as deadline:
+            return self._contacts.drift(deadline)
 
     def find_by_email(self, email: str) -> list[Subject]:
         with self._operation() as deadline:
             return self._accounts.find_by_email(email, deadline)
+
+    def find_by_username(self, username: str) -> Subject | None:
+        """The service account is nobody's."""
+        name = username.strip()
+        if not usable(name, Secret("x")) or fold(name) == fold(self._settings.service_username):
+            return None
+        with self._operation() as deadline:
+            return self._contacts.by_username(name, deadline)
 
     def create_account(self, person: NewPerson, username: str, password: Secret) -> Subject:
         with self._operation() as deadline:

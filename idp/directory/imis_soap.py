@@ -54,6 +54,10 @@ class MembershipService:
         self._lock = threading.Lock()
         self._client: zeep.Client | None = None
 
+    def is_late(self) -> bool:
+        """Whether iMIS leaves questions unanswered just now."""
+        return self._transport.is_late()
+
     def call(self, operation: str, arguments: Mapping[str, Any], deadline: Deadline, *, cookie: Secret | None = None) -> list[str] | None:
         """The texts in the operation's result, asked once (F13); None where it has no result, which is .NET's null."""
         client = self._described(deadline)
@@ -119,6 +123,9 @@ class _Door(Transport):
         self._errand: ContextVar[_Errand] = ContextVar("errand")
         self.binding_classes = [Soap11Binding]  # of HTTP-POST and SOAP 1.2 nothing is read
         self._close_session = False  # zeep's __del__ asks for it
+
+    def is_late(self) -> bool:
+        return self._http.is_late()
 
     @contextmanager
     def errand(self, errand: _Errand) -> Iterator[None]:

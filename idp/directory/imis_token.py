@@ -19,7 +19,7 @@ from cryptography.fernet import Fernet, InvalidToken
 
 from idp.clock import Now
 from idp.directory import DirectoryUnavailable
-from idp.directory.deadline import Deadline
+from idp.directory.deadline import Deadline, TooLate
 from idp.directory.imis_http import Call, ImisHttp
 from idp.directory.settings import ImisRestSettings
 from idp.secret import Secret, digest, new_id
@@ -110,6 +110,8 @@ class ServiceToken:
         call = Call("POST /token", "POST", self._path, form=form)
         try:
             reply = self._http.send(call, token=None, deadline=deadline)
+        except TooLate:
+            raise
         except DirectoryUnavailable:
             reply = self._http.send(call, token=None, deadline=deadline)
         if reply.status in (400, 401):  # 2.2: never look at the text

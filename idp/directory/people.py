@@ -40,6 +40,10 @@ class PeopleDirectory:
         person = self._current().by_id.get(subject_id)
         return person.subject() if person else None
 
+    def find_by_username(self, username: str) -> Subject | None:
+        person = self._current().by_username.get(fold(username))
+        return person.subject() if person else None
+
     def check(self) -> str:
         return f"The people file {self._path} has {len(self._current().by_id)} people. It is for trials."
 

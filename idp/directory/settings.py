@@ -26,6 +26,8 @@ class IqaSettings(Settings):
     """True: one value from each row. False: an IQA that gives one row; more are an error."""
     id_column: str = ""
     """Alias of the column with the member's iMIS ID or GUID: rows of others are passed over."""
+    required: bool = True
+    """False: when this IQA cannot be read, its attributes are left out and the sign-in goes on. Not for what an entry rule looks at."""
 
     @field_validator("path")
     @classmethod
@@ -65,6 +67,8 @@ class ImisRestSettings(Settings):
     """Seconds to wait for a connection."""
     call_timeout: float = 8.0
     """Seconds for one call to iMIS, connection and answer together."""
+    late_timeout: float = 2.5
+    """The same while iMIS leaves such calls unanswered: whoever signs in then is told so within 3 seconds."""
     operation_timeout: float = 20.0
     """Seconds for everything that one sign-in asks of iMIS."""
     max_body: int = 1024 * 1024
@@ -83,6 +87,8 @@ class ImisRestSettings(Settings):
     """Ask for the member's security roles: one more call."""
     read_committees: bool = True
     """Ask for the member's groups: one more call."""
+    group_classes: dict[str, str] = Field(default_factory=dict)
+    """Groups by class: our name = GroupClassId, such as { chapters = "CHAPTER" }; one more call each, by FindRelationships."""
     read_contact: bool = False
     """Ask CsContact for member type and paid-through where Party does not have them: one more call."""
     more_attributes: dict[str, str] = Field(default_factory=dict)
@@ -111,6 +117,10 @@ class ImisRestSettings(Settings):
     """Path under site_url of the membership service of kind "imis-soap" and of login cookies."""
     soap_check: Literal["ValidateUser", "LoginUser"] = "ValidateUser"
     """Which of its operations checks a password."""
+    locked_answers: tuple[str, ...] = ()  # 7.2 and 12 row 7: UNKNOWN; "LockedOut" is the proposal
+    """Words of LoginUser that mean a locked login. The page then says so; whoever tries names learns that this one exists."""
+    expired_answers: tuple[str, ...] = ()  # 7.2 and 12 row 7: UNKNOWN; "Expired" is the proposal
+    """Words of LoginUser that mean a password that is right and too old."""
     remember_roles: Duration = 30 * 86400
     """Kind "imis-soap": how long the roles of a sign-in are kept, since iMIS tells them only together with the password."""
     client_id: str = ""
@@ -121,6 +131,16 @@ class ImisRestSettings(Settings):
     """User names under which iMIS gives tokens for visitors who are not signed in."""
     login_cookie: str = ""
     """Name of iMIS's login cookie, "Login" on 2017, if members signed in to iMIS on our parent domain need not sign in again."""
+    sign_in: Literal["form", "imis-redirect", "imis-cookie"] = "form"
+    """Where members type their password: on our page; on iMIS's page, which then posts a refresh token (client_id); or on iMIS's page,
+    and its login cookie says who they are (login_cookie)."""
+    sign_in_url: str = ""
+    """That page of iMIS. Empty: for "imis-redirect" site_url/CLIENT_ID.aspx, the page with the Single Sign-On item; for "imis-cookie"
+    iMIS 2017's login page. {return} stands for the way back, which "imis-cookie" needs."""
+    logout_url: str = ""
+    """iMIS's own sign-out, which the browser visits when a member signs out here; {return} stands for the way back. Empty: not visited."""
+    account_name: str = ""
+    """What members call their account there: "Sign in with your ... account". Empty: the association's name."""
 
     @field_validator("password_rule")
     @classmethod
@@ -148,6 +168,21 @@ class ImisRestSettings(Settings):
             raise ValueError("an address here has no user name, no query, no fragment and no space")
         return value.rstrip("/")
 
+    @field_validator("sign_in_url", "logout_url")
+    @classmethod
+    def _page(cls, value: str) -> str:
+        """Of a page that the browser is sent to: a way back that iMIS is not told strands the member there."""
+        if value and (not re.match(r"https?://[^/?#@\s{}]+(?![^/?#])", value) or any(letter.isspace() for letter in value)):
+            raise ValueError('an address begins with "https://" and a host')
+        return value
+
+    @model_validator(mode="after")
+    def _come_back(self) -> ImisRestSettings:
+        for name in ("logout_url", *(["sign_in_url"] if self.sign_in == "imis-cookie" else [])):
+            if getattr(self, name) and "{return}" not in getattr(self, name):
+                raise ValueError(f"{name} needs {{return}}, which stands for the way back")
+        return self
+
     @field_validator("token_path", "soap_path")
     @classmethod
     def _path(cls, value: str) -> str:
@@ -155,7 +190,7 @@ class ImisRestSettings(Settings):
             raise ValueError('begins with "/"')
         return value
 
-    @field_validator("connect_timeout", "call_timeout", "operation_timeout", "max_body", "max_concurrent")
+    @field_validator("connect_timeout", "call_timeout", "late_timeout", "operation_timeout", "max_body", "max_concurrent")
     @classmethod
     def _positive(cls, value: float) -> float:
         if value <= 0:
@@ -176,7 +211,11 @@ class ImisRestSettings(Settings):
             found.append("client_id and client_secret go together")
         if not with_rest and (self.iqa or self.client_id):
             found.append("iqa and client_id need the service account: service_username is missing")
-        for name in ("site_url", "api_base"):
+        if self.sign_in == "imis-redirect" and not self.client_id:
+            found.append('sign_in = "imis-redirect" needs client_id and client_secret')
+        if self.sign_in == "imis-cookie" and not self.login_cookie:
+            found.append('sign_in = "imis-cookie" needs login_cookie')
+        for name in ("site_url", "api_base", "sign_in_url", "logout_url"):
             if getattr(self, name).startswith("http:") and not self.allow_http:
                 found.append(f"{name} is http: use https, or set allow_http = true for development")
         if "{password}" not in self.update_password_arguments or "{username}" not in self.update_password_arguments:

@@ -4,56 +4,63 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from idp.errors import IdpError, Unavailable, new_reference
+from idp.directory import SignInBarred
+from idp.directory.door import Ways
+from idp.errors import IdpError, Unavailable
 from idp.secret import Secret
 from idp.sso.login import BadCredentials, LoginDesk, LoginSettings, Throttled
-from idp.sso.signon import Pending, PendingGone
+from idp.sso.signon import PendingGone
+from idp.web.door import Doorkeeper
 from idp.web.gateway import Gateway, see
-from idp.web.page import render
+from idp.web.login_page import LoginPage
 
 
-def login_pages(gateway: Gateway, desk: LoginDesk, settings: LoginSettings) -> Blueprint:
-    """GET /login, POST /login, POST /login/cancel, GET /signon/<id>, POST /signon/<id>/refuse."""
+def login_pages(gateway: Gateway, desk: LoginDesk, settings: LoginSettings, keeper: Doorkeeper | None = None) -> Blueprint:
+    """GET /login, POST /login, POST /login/cancel, GET /signon/<id>, POST /signon/<id>/refuse. `keeper` knows iMIS's sign-in pages."""
     pages = Blueprint("login", __name__)
+    page = keeper.page if keeper else LoginPage(gateway, settings, Ways())
 
     @pages.get("/login")
     def show() -> Response:
-        pending = waiting(request.args.get("request", ""))
+        pending = page.waiting(request.args.get("request", ""))
         session = gateway.session()
         if session is not None and not (pending and gateway.signon.needs_login(pending, session)):
-            return see(onward(pending))
-        return form(pending, username=session.username if session else pending.request.login_hint if pending else "")
+            return see(page.onward(pending))
+        if keeper and (answer := keeper.lead(pending)):
+            return answer
+        return page.show(pending, username=session.username if session else pending.request.login_hint if pending else "")
 
     @pages.post("/login")
     def submit() -> Response:
-        pending = waiting(request.form.get("request", ""))
+        pending = page.waiting(request.form.get("request", ""))
         username = request.form.get("username", "")
+        if not page.ways.form:
+            return page.show(pending)
         if not gateway.browser.is_own_form("login"):
             stale = IdpError("login.form_stale", "This page was open for too long. Please try again.")
-            return form(pending, username=username, error=stale)
+            return page.show(pending, username=username, error=stale)
         try:
             signed = desk.sign_in(
                 username,
                 Secret(request.form.get("password", "")),
                 address=gateway.address(),
                 previous=gateway.session(),
-                onward=onward(pending),
+                onward=page.onward(pending),
             )
-        except (BadCredentials, Throttled, Unavailable) as error:
-            return form(pending, username=username, error=error)
-        gateway.browser.signed_in(signed.session, signed.cookies, ping=bool(gateway.clients.snapshot().of("jsonp")))
-        return gateway.go_through(signed.ended) if signed.ended else see(onward(pending))
+        except (BadCredentials, SignInBarred, Throttled, Unavailable) as error:
+            return page.show(pending, username=username, error=error)
+        return gateway.welcome(signed, page.onward(pending))
 
     @pages.post("/login/cancel")
     def cancel() -> Response:
         if not gateway.browser.is_own_form("login"):
-            raise PendingGone
+            raise PendingGone(request.form.get("request", ""))
         return gateway.send(gateway.signon.cancel(request.form.get("request", ""), gateway.browser.secret()))
 
     @pages.post("/signon/<request_id>/refuse")
     def decline(request_id: str) -> Response:
         if not gateway.browser.is_own_form("decline"):
-            raise PendingGone
+            raise PendingGone(request_id)
         return gateway.send(gateway.signon.decline(request_id, gateway.browser.secret()))
 
     @pages.app_context_processor
@@ -67,37 +74,5 @@ def login_pages(gateway: Gateway, desk: LoginDesk, settings: LoginSettings) -> B
         browser = gateway.browser
         browser.forget(request_id)
         return gateway.send(gateway.signon.resume(request_id, browser.secret(), browser.session(), held=browser.kept(request_id)))
-
-    def waiting(request_id: str) -> Pending | None:
-        """None when the member came to sign in here, for no client. Raises PendingGone."""
-        if not request_id:
-            return None
-        pending = gateway.signon.pending(request_id, gateway.browser.secret())
-        if pending is None:
-            raise PendingGone
-        return pending
-
-    def onward(pending: Pending | None) -> str:
-        return f"{gateway.url}/signon/{pending.id}" if pending else f"{gateway.url}/"
-
-    def form(pending: Pending | None, *, username: str, error: IdpError | None = None) -> Response:
-        client = gateway.clients.get(pending.request.client_id) if pending else None
-        reference = new_reference() if error else ""
-        if error:
-            gateway.audit.record("login.refused", cause=error.cause, reference=reference, client=client.id if client else "")
-        response = render(
-            "login.html",
-            status=error.status if error else 200,
-            client=client,
-            pending=pending,
-            username=username[:256],
-            settings=settings,
-            error=error,
-            reference=reference,
-            form_token=gateway.browser.form_token("login"),
-        )
-        if error and error.retry_after is not None:
-            response.headers["Retry-After"] = str(error.retry_after)
-        return response
 
     return pages

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +15,8 @@ from idp.demo.mailbox import Mail, Mailbox, receiving
 from idp.directory import AccountRefused, DirectoryUnavailable, NewPerson, Subject
 from idp.secret import Secret
 from idp.sso.account import AccountDesk, AccountSettings
+from idp.sso.account_letter import AccountLetters
+from idp.sso.letter import LetterQueue
 from idp.sso.login import LoginSettings
 from idp.sso.password import PasswordRules
 from idp.sso.session import Session
@@ -22,7 +24,7 @@ from idp.store.sqlite import SqliteStore
 from idp.web.account.views import account_pages, change_password_redirect
 from idp.web.mail import Mailer, MailSettings
 from tests.sso.echo import make_client
-from tests.sso.house import ADA, PASSWORD, Clock, House, at_once
+from tests.sso.house import ADA, BEN, PASSWORD, Clock, House, at_once
 
 from .site import URL, Site, Visitor, hidden_fields
 
@@ -42,6 +44,9 @@ class Registry:
     def find_by_email(self, email: str) -> list[Subject]:
         everybody = self.house.members.by_id.values()
         return [each for each in everybody if email.casefold() in (value.casefold() for value in each.attributes.get("email", ()))]
+
+    def find_by_username(self, username: str) -> Subject | None:
+        return next((each for each in self.house.members.by_id.values() if each.username == username.casefold()), None)
 
     def create_account(self, person: NewPerson, username: str, password: Secret) -> Subject:
         if any(each.username == username for each in self.house.members.by_id.values()):
@@ -74,12 +79,11 @@ class World:
             MailSettings(host="127.0.0.1", port=port, starttls=False, sender="login@assoc.example"),
             house="Example Association",
             render=lambda template, values: app.jinja_env.get_template(template).render(values),
-            audit=self.house.audit,
             now=self.now,
         )
+        self.queue = self.make_queue()
         self.desk = AccountDesk(
             AccountSettings(mode="hosted", **settings),
-            url=URL,
             rules=PasswordRules(15, "at least 7 characters long and has both letters and numbers"),
             house="Example Association",
             accounts=self.registry,
@@ -87,13 +91,18 @@ class World:
             login=self.house.desk,
             sessions=self.house.sessions,
             logout=self.house.logout,
-            outbox=self.mailer,
+            outbox=self.queue,
             store=self.store,
             audit=self.house.audit,
             now=self.now,
         )
         app.register_blueprint(account_pages(self.site.gateway, self.desk, create=True))
         app.register_blueprint(change_password_redirect(login))
+
+    def make_queue(self) -> LetterQueue:
+        """Another worker's, over the same store."""
+        letters = AccountLetters(self.registry, self.store, url=URL, link_life=1200, now=self.now)
+        return LetterQueue(self.store, write=letters.write, send=self.mailer.send, life=1200, audit=self.house.audit, now=self.now)
 
     def visitor(self) -> Visitor:
         return self.site.visitor()
@@ -108,14 +117,13 @@ class World:
         return visitor.post(action or target[1], {**hidden_fields(page), **fields})
 
     def mails(self) -> list[Mail]:
-        self.mailer.settle()
+        self.queue.settle()
         return self.mailbox.mails()
 
     def link(self) -> str:
-        """The path in the newest mail's link."""
-        found = re.search(re.escape(URL) + r"(/account/\S+)", self.mails()[0].text)
-        assert found
-        return found[1]
+        """The path of the newest link that was mailed."""
+        links = (re.search(re.escape(URL) + r"(/account/\S+)", mail.text) for mail in self.mails())
+        return next(link[1] for link in links if link)
 
     def ask_reset(self, email: str = "ben@assoc.example") -> str:
         assert self.fill("/account/forgot-password", email=email).status_code == 200
@@ -134,7 +142,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     with receiving(mailbox) as port:
         made = World(tmp_path, mailbox, port)
         yield made
-        made.mailer.settle()
+        made.queue.settle()
         made.store.close()
 
 
@@ -153,6 +161,23 @@ class TestForgotPassword:
         assert len({answer.text for answer in answers}) == 1
         assert {answer.status_code for answer in answers} == {200}
         assert [mail.to for mail in world.mails()] == ["ben@assoc.example"]
+
+    @pytest.mark.parametrize("typed", ["ben", " BEN "])
+    def test_the_user_name_will_do_and_the_link_goes_to_the_address_of_the_directory(self, world: World, typed: str) -> None:
+        world.fill("/account/forgot-password", email=typed)
+        (mail,) = world.mails()
+        assert (mail.to, mail.subject) == ("ben@assoc.example", "Set a new password")
+
+    @pytest.mark.parametrize("typed", ["dora", "nobody", "ben; twin", ""])
+    def test_S83_a_user_name_without_a_mailbox_or_an_owner_gets_the_same_page(self, world: World, typed: str) -> None:
+        known = world.fill("/account/forgot-password", email="ben").text
+        assert world.fill("/account/forgot-password", email=typed).text == known
+        assert [mail.to for mail in world.mails()] == ["ben@assoc.example"]
+
+    def test_who_is_found_by_name_and_by_address_gets_one_link(self, world: World) -> None:
+        world.house.members.by_id["102"] = replace(BEN, username="ben@assoc.example")
+        world.fill("/account/forgot-password", email="ben@assoc.example")
+        assert len(world.mails()) == 1
 
     def test_S83_nothing_is_asked_of_the_directory_before_the_page_is_answered(self, world: World) -> None:
         world.registry.find_by_email = lambda email: 1 / 0  # type: ignore[method-assign,assignment,return-value]
@@ -300,6 +325,7 @@ class TestCreateAccount:
 
     def test_S83_who_has_an_account_is_told_so_by_mail_alone(self, world: World) -> None:
         new = world.fill("/account/create", **self.PERSON).text
+        assert "/account/confirm/" in world.mails()[0].text
         assert world.fill("/account/create", **{**self.PERSON, "email": "ben@assoc.example"}).text == new
         assert "ben" in world.mails()[0].text
         assert "/account/confirm/" not in world.mails()[0].text
@@ -364,6 +390,16 @@ class TestChangePassword:
         assert world.visitor().get("/.well-known/change-password").location == "/account/password"
 
 
+def _noted(act: Callable[..., Any], verb: str, asked: list[tuple[str, str]]) -> Callable[..., Any]:
+    """The verb of the store, which is written down first."""
+
+    def noted(kind: str, *arguments: Any, **keywords: Any) -> Any:
+        asked.append((verb, kind))
+        return act(kind, *arguments, **keywords)
+
+    return noted
+
+
 class TestEveryForm:
     PATHS = ("/account/forgot-password", "/account/forgot-username", "/account/create")
 
@@ -375,6 +411,26 @@ class TestEveryForm:
         visitor.post(path, fields, **{"Sec-Fetch-Site": "cross-site"})
         assert world.mails() == []
 
+    @pytest.mark.parametrize(
+        ("path", "known", "unknown"), [*((path, "ben@assoc.example", "no@assoc.example") for path in PATHS), (PATHS[0], "ben", "nob")]
+    )
+    def test_S83_the_same_is_asked_of_the_store_for_who_is_known_and_who_is_not(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, path: str, known: str, unknown: str
+    ) -> None:
+        asked: list[tuple[str, str]] = []
+        for verb in ("put", "put_new", "get", "take", "change", "bump", "find", "list", "delete", "delete_where"):
+            monkeypatch.setattr(world.store, verb, _noted(getattr(world.store, verb), verb, asked))
+        events, work = [], []
+        for who in (known, unknown):
+            asked.clear()
+            before = len(world.house.audit.lines)
+            assert world.fill(path, email=who, first_name="A", last_name="B").status_code == 200
+            work.append(list(asked))
+            events.append([line["event"] for line in world.house.audit.lines[before:]])
+        assert work[0] == work[1]
+        assert ("put", "letter") in work[0]
+        assert events[0] == events[1]
+
     @pytest.mark.parametrize("path", PATHS)
     def test_U5_it_works_without_a_script(self, world: World, path: str) -> None:
         assert "<script" not in world.visitor().get(path).text
@@ -384,7 +440,7 @@ class TestEveryForm:
             world = World(tmp_path, box, port, requests_per_address=2)
             codes = [world.fill("/account/forgot-username", email=f"x{number}@assoc.example").status_code for number in range(3)]
             assert codes == [200, 200, 429]
-            world.mailer.settle()
+            world.queue.settle()
             world.store.close()
 
     def test_S82_one_mailbox_is_not_flooded_and_nobody_is_told(self, world: World) -> None:

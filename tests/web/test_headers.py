@@ -40,6 +40,7 @@ url = "https://events.example.org/"
 token.return_urls = ["https://events.example.org/back"]
 [clients.journal]
 jsonp.origins = ["https://journal.example.org"]
+jsonp.expires = 2099-12-31
 """
 PEOPLE = '[people.ada]\nid = "101"\npassword = "demo"\n'
 
@@ -195,7 +196,7 @@ def test_V59_identity_headers_mean_nothing(app: Flask) -> None:
 
 def test_the_health_pages_answer_without_a_word_of_what_is_inside(app: Flask) -> None:
     assert ask(app, "/livez").json == {"status": "ok"}
-    assert ask(app, "/readyz").json == {"status": "ok", "problems": []}
+    assert ask(app, "/readyz").json == {"status": "ok", "problems": [], "warnings": []}
 
 
 def test_F7_readyz_is_red_when_keys_or_store_are_gone(tmp_path: Path) -> None:
@@ -203,4 +204,5 @@ def test_F7_readyz_is_red_when_keys_or_store_are_gone(tmp_path: Path) -> None:
     (tmp_path / "in the way").touch()
     bare.register_blueprint(health_pages(SqliteStore(tmp_path / "in the way" / "store.sqlite"), KeyRing(tmp_path / "no keys")))
     response = bare.test_client().get("/readyz")
-    assert (response.status_code, response.json) == (503, {"status": "unavailable", "problems": ["store.unavailable", "keys.unusable"]})
+    problems = ["store.unavailable", "keys.unusable"]
+    assert (response.status_code, response.json) == (503, {"status": "unavailable", "problems": problems, "warnings": []})

@@ -22,6 +22,10 @@ class SimulatorSettings(Settings):
     """Whether the SSO page gives a guest's refresh token to visitors who are not signed in (3.3, SEEN); otherwise it sends to sign-in."""
     guest_name: str = "GUEST"
     """`userName` of such a token (3.3, UNKNOWN)."""
+    cookie_domain: str = ""
+    """Parent domain for which the cookie `Login` is set (3.6: the sharing of it is SEEN); empty: for this host alone."""
+    foreign_returns: bool = False
+    """Whether the sign-in page goes back to an address of another site (3.3 shows paths only: UNKNOWN; signing out does, 3.5, SEEN)."""
     remote_service_role: str = "RemoteService"
     """The role that the password grant asks for (2.1, SEEN); empty: none, as where every member has it."""
     token_seconds: int = 1199
@@ -44,6 +48,8 @@ class SimulatorSettings(Settings):
     """Seconds in which they must fall (5.7, UNKNOWN; ASP.NET: 10 minutes)."""
     lock_seconds: int = 600
     """Seconds until the lock opens by itself; 0: only UnlockUser opens it (5.7 and 12 row 13, UNKNOWN)."""
+    expired_usernames: tuple[str, ...] = ()
+    """Logins whose password is too old: LoginUser says `Expired` for the right one, ValidateUser no (7.2: UNKNOWN)."""
     validate_user_arguments: tuple[Literal["username", "password", ""], ...] = ("username", "password")
     """Positions of ValidateUser's arguments; "" is one that is passed over (5.2 and 12 row 4, UNKNOWN)."""
     typed_results: bool = False

@@ -46,14 +46,16 @@ class Site:
         return blueprint
 
     def sign_in(self) -> Response | Redirect:
-        """The Contact Sign In item. The way back is a path of this site."""
+        """The Contact Sign In item. The way back is a path of this site, unless a setting lets it lead elsewhere."""
         back = request.args.get("returnurl") or request.args.get("ReturnUrl") or "/"
         if request.method == "POST":
             username = request.form.get("username", "")
             person = self._association.by_username(username)
             if self._association.check_password(username, request.form.get("password", "")) == "right" and person:
-                response = redirect(back if back.startswith("/") and not back.startswith(("//", "/\\")) else "/")
-                response.set_cookie(COOKIE, self._logins.begin(person.id), httponly=True, samesite="Lax")
+                own = back.startswith("/") and not back.startswith(("//", "/\\"))
+                response = redirect(back if own or self._settings.foreign_returns else "/")
+                domain = self._settings.cookie_domain or None
+                response.set_cookie(COOKIE, self._logins.begin(person.id), httponly=True, samesite="Lax", domain=domain)
                 return response
         failed = "<p role=alert>The user name or password is incorrect.</p>" if request.method == "POST" else ""
         fields = "<label>User name <input name=username></label> <label>Password <input name=password type=password></label>"
@@ -64,7 +66,7 @@ class Site:
         asked = {name.lower(): value for name, value in request.args.items()}
         self._logins.end(request.cookies.get(COOKIE))
         response: Redirect | Response = Response("") if asked.get("redirect") == "0" else redirect(asked.get("returnurl") or "/SignIn")
-        response.delete_cookie(COOKIE)
+        response.delete_cookie(COOKIE, domain=self._settings.cookie_domain or None)
         return response
 
     def tell_status(self) -> Redirect:

@@ -97,10 +97,11 @@ class MembershipWebService:
         return f'{head}<soap:Envelope xmlns:soap="{_ENVELOPE}"><soap:Body>{message}</soap:Body></soap:Envelope>'
 
     def _validate_user(self, given: Mapping[str, str]) -> bool:
-        return self._association.check_password(given.get("username", ""), given.get("password", "")) == "right"
+        return self._login_user(given) == "Succeeded"
 
     def _login_user(self, given: Mapping[str, str]) -> str:
-        return _WORDS.get(self._association.check_password(given.get("username", ""), given.get("password", "")), "Failed")
+        word = _WORDS.get(self._association.check_password(given.get("username", ""), given.get("password", "")), "Failed")
+        return "Expired" if word == "Succeeded" and given.get("username") in self._settings.expired_usernames else word
 
     def _sign_in(self, response: Response, given: Mapping[str, str]) -> None:
         """LoginUser sets the login cookie (INFERRED)."""
