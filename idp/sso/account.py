@@ -6,27 +6,28 @@ mail, to the address that the directory has. A link is good once, for twenty min
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
 
 from idp.audit import Audit
 from idp.clock import Now
 from idp.directory import AccountRefused, Accounts, Directory, DirectoryUnavailable, NewPerson, Subject
 from idp.errors import BadRequest, IdpError
-from idp.secret import Secret, digest, new_secret
+from idp.secret import Secret, digest
 from idp.settings import Duration, Settings
+from idp.sso.account_letter import LinkKind, account_state, is_address, own_address
+from idp.sso.letter import Order, Outbox
 from idp.sso.login import BadCredentials, LoginDesk, Throttled
 from idp.sso.logout import Logout
 from idp.sso.password import PasswordRules
 from idp.sso.session import Session, Sessions
 from idp.sso.throttle import counter, network, spelling
 from idp.store import Store
+from idp.store.reading import read_as
 
-_ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+")
 _LONGEST_NAME = 60
-LinkKind = Literal["reset", "confirm"]
+_LONGEST_WHO = 254  # of an e-mail address or a user name
 Made = TypeVar("Made")
 
 
@@ -47,22 +48,6 @@ class AccountSettings(Settings):
     """Requests of one network address in a window."""
     mails_per_recipient: int = 3
     """Mails to one address in a window; more are not sent, and nobody is told."""
-
-
-@dataclass(frozen=True)
-class Letter:
-    """A mail: `template` and `values` make its text."""
-
-    to: str
-    template: str
-    values: Mapping[str, Any] = field(repr=False)
-
-
-class Outbox(Protocol):
-    """Sends mail, later."""
-
-    def later(self, write: Callable[[], Iterable[Letter]]) -> None:
-        """Has the letters written and sent in the background; nothing of that is seen by whoever asked."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +78,12 @@ class NotAPerson(IdpError):
 
 
 class AccountDesk:
-    """What the account pages do. `url` is our public URL, from the configuration alone (S84)."""
+    """What the account pages do."""
 
     def __init__(
         self,
         settings: AccountSettings,
         *,
-        url: str,
         rules: PasswordRules,
         house: str,
         accounts: Accounts,
@@ -114,7 +98,6 @@ class AccountDesk:
     ) -> None:
         self.rules = rules
         self._settings = settings
-        self._url = url
         self._house = house
         self._accounts = accounts
         self._directory = directory
@@ -126,21 +109,20 @@ class AccountDesk:
         self._audit = audit
         self._now = now
 
-    def ask_reset(self, email: str, *, address: str) -> None:
-        """Mails a link for each account of that e-mail address. Raises Throttled."""
-        self._ask("account.reset_asked", email, address, self._reset_letters)
+    def ask_reset(self, who: str, *, address: str) -> None:
+        """Mails a link for each account of that e-mail address, or for the one of that user name. Raises Throttled."""
+        self._ask("account.reset_asked", "reset", who, address)
 
     def ask_usernames(self, email: str, *, address: str) -> None:
         """Mails all user names of that e-mail address (S85). Raises Throttled."""
-        self._ask("account.usernames_asked", email, address, self._username_letters)
+        self._ask("account.usernames_asked", "usernames", email, address)
 
     def ask_account(self, person: NewPerson, *, address: str) -> None:
         """Mails a link that proves the address; who has an account already is told so, in the mail. Raises NotAPerson, Throttled."""
         names = (person.first_name.strip(), person.last_name.strip())
-        if not all(names) or max(map(len, names)) > _LONGEST_NAME or not _is_address(person.email):
+        if not all(names) or max(map(len, names)) > _LONGEST_NAME or not is_address(person.email):
             raise NotAPerson
-        wanted = NewPerson(*names, person.email.strip())
-        self._ask("account.creation_asked", wanted.email, address, lambda _: self._confirm_letters(wanted))
+        self._ask("account.creation_asked", "confirm", person.email, address, first_name=names[0], last_name=names[1])
 
     def look(self, kind: LinkKind, token: str) -> Link:
         """What the link stands for; looking does not use it up, for programs that read mail look, too. Raises LinkGone."""
@@ -187,11 +169,13 @@ class AccountDesk:
         self._audit.record("account.created", subject=subject.id, address=address)
         return subject
 
-    def _ask(self, event: str, email: str, address: str, write: Callable[[str], Iterable[Letter]]) -> None:
+    def _ask(self, event: str, what: str, who: str, address: str, **values: str) -> None:
         """The same steps whoever is asked for; the rest in the background."""
+        who = who.strip()[:_LONGEST_WHO]
         self._admit(address)
-        self._audit.record(event, recipient=counter("recipient", spelling(email)), address=address)
-        self._outbox.later(lambda: write(email.strip()) if _is_address(email) and self._may_mail(email) else ())
+        self._audit.record(event, recipient=counter("recipient", spelling(who)), address=address)
+        if self._may_mail(who):
+            self._outbox.put(Order(what, {"who": who, **values}))
 
     def _admit(self, address: str) -> None:
         key = counter("account.address", network(address))
@@ -201,49 +185,16 @@ class AccountDesk:
             wait = stored.expires - self._now() if stored and stored.expires else self._settings.window
             raise Throttled("account.address_throttled", max(1, wait))
 
-    def _may_mail(self, email: str) -> bool:
-        key = counter("account.mail", spelling(email))
+    def _may_mail(self, who: str) -> bool:
+        key = counter("account.mail", spelling(who))
         allowed = self._store.bump("throttle", key, 1, expires=self._now() + self._settings.window) <= self._settings.mails_per_recipient
         if not allowed:
             self._audit.record("account.throttled", cause="account.recipient_throttled", counter=key)
         return allowed
 
-    def _reset_letters(self, email: str) -> Iterable[Letter]:
-        for subject in self._found(email):
-            link = self._link_to("reset", subject.id, _state(subject), None)
-            yield Letter(_own_address(subject), "reset", {"username": subject.username, "link": link, **self._life()})
-
-    def _username_letters(self, email: str) -> Iterable[Letter]:
-        found = self._found(email)
-        if found:
-            yield Letter(_own_address(found[0]), "usernames", {"usernames": sorted({subject.username for subject in found})})
-
-    def _confirm_letters(self, person: NewPerson) -> Iterable[Letter]:
-        """No name of the form stands in the mail: else anybody could write to anybody in our name."""
-        found = self._accounts.find_by_email(person.email)
-        if found:
-            yield from self._username_letters(person.email)
-            return
-        link = self._link_to("confirm", "", "", person)
-        yield Letter(person.email, "confirm", {"link": link, **self._life()})
-
-    def _found(self, email: str) -> list[Subject]:
-        """Those whose own address it is in the directory: nothing is ever mailed to an address that only looks like it."""
-        return [
-            subject
-            for subject in self._accounts.find_by_email(email)
-            if subject.active and subject.username and _own_address(subject).casefold() == email.casefold()
-        ]
-
-    def _link_to(self, kind: LinkKind, subject_id: str, state: str, person: NewPerson | None) -> str:
-        token = new_secret()
-        record = {"kind": kind, "subject_id": subject_id, "state": state, "person": asdict(person) if person else None}
-        self._store.put("link", digest(token), record, expires=self._now() + self._settings.link_life)
-        return f"{self._url}/account/{kind}/{token}"
-
     def _subject_of(self, link: Link) -> Subject:
         subject = self._directory.find(link.subject_id)
-        if subject is None or not subject.active or _state(subject) != link.state:
+        if subject is None or not subject.active or account_state(subject) != link.state:
             raise LinkGone
         return subject
 
@@ -262,30 +213,14 @@ class AccountDesk:
         """S89: the owner is told, in case it was somebody else."""
         self._audit.record(event, subject=subject.id)
         self._store.delete("throttle", counter("account", spelling(subject.username)))  # the tries with the old one are forgiven
-        own = _own_address(subject)
-        self._outbox.later(lambda: (Letter(own, "changed", {"username": subject.username}),) if _is_address(own) else ())
+        if is_address(own_address(subject)):
+            self._outbox.put(Order("changed", {"who": own_address(subject), "username": subject.username}))
 
     def _words(self, subject: Subject) -> tuple[str, ...]:
         names = (value for name in ("first_name", "last_name") for value in subject.attributes.get(name, ()))
-        return (subject.username, self._house, _own_address(subject).partition("@")[0], *names)
-
-    def _life(self) -> dict[str, Any]:
-        return {"minutes": max(1, self._settings.link_life // 60)}
-
-
-def _is_address(text: str) -> bool:
-    return len(text) <= 254 and text.isascii() and bool(_ADDRESS.fullmatch(text.strip()))
-
-
-def _own_address(subject: Subject) -> str:
-    return next(iter(subject.attributes.get("email", ())), "").strip()
-
-
-def _state(subject: Subject) -> str:
-    """A link dies when the account it was sent for has another name or address."""
-    return digest(f"{subject.id}\n{subject.username}\n{_own_address(subject).casefold()}")
+        return (subject.username, self._house, own_address(subject).partition("@")[0], *names)
 
 
 def _link(record: Mapping[str, Any], expires: int) -> Link:
-    person = NewPerson(**record["person"]) if record["person"] else None
+    person = read_as(NewPerson, record["person"]) if record["person"] else None
     return Link(record["kind"], record["subject_id"], record["state"], expires, person)

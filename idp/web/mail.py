@@ -1,26 +1,24 @@
-"""Mail by SMTP, in the background: whoever asked for it learns nothing from how long it takes (S83). Each letter is text and HTML."""
+"""Mail by SMTP: hands over one letter, as text and HTML. What waits to be sent is the business of sso/letter.py."""
 
 from __future__ import annotations
 
-import queue
 import smtplib
 import ssl
-import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
+from pathlib import Path
 from typing import Any
 
-from idp.audit import Audit
-from idp.clock import Now
-from idp.errors import IdpError
-from idp.settings import Duration, SecretSetting, Settings
-from idp.sso.account import Letter
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, TemplateSyntaxError
 
-_MOST_WAITING = 200
-Write = Callable[[], Iterable[Letter]]
+from idp.clock import Now
+from idp.errors import ConfigError
+from idp.settings import Duration, PathSetting, SecretSetting, Settings
+from idp.sso.letter import Letter, Undeliverable
+
 Render = Callable[[str, Mapping[str, Any]], str]
 """A template by its name, with these values."""
 
@@ -42,49 +40,53 @@ class MailSettings(Settings):
     """Address in From, such as "login@example.org"."""
     timeout: Duration = 10
     """Seconds for each step."""
+    templates: PathSetting | None = None
+    """Folder of the association's own letters: reset.txt, reset.html and so on, in place of ours of the same name; see deploy/imis.md."""
+
+
+def mail_renderer(pages: Environment, folder: Path | None) -> Render:
+    """Letters from `folder`, and from our own templates where it has none. Raises ConfigError for one that cannot be read as a template."""
+    if folder is None:
+        return lambda template, values: pages.get_template(template).render(values)
+    own = PrefixLoader({"mail": FileSystemLoader(folder)})
+    letters = pages.overlay(loader=ChoiceLoader([own, *([pages.loader] if pages.loader else [])]))
+    problems = [problem for name in own.list_templates() if name.endswith((".txt", ".html")) and (problem := _problem(letters, name))]
+    if not folder.is_dir():
+        problems.append(f"mail.templates: {folder} is no folder")
+    if problems:
+        raise ConfigError(problems)
+    return lambda template, values: letters.get_template(template).render(values)
+
+
+def _problem(letters: Environment, name: str) -> str:
+    try:
+        letters.get_template(name)
+    except TemplateSyntaxError as error:
+        return f"mail.templates: {name.removeprefix('mail/')}, line {error.lineno}: {error.message}"
+    except UnicodeDecodeError:
+        return f"mail.templates: {name.removeprefix('mail/')} is not UTF-8"
+    return ""
 
 
 class Mailer:
-    """The `Outbox` of one process. Letters that wait are lost with the process; their readers ask again."""
+    """Writes a letter out of its template, and hands it to the mail server."""
 
-    def __init__(self, settings: MailSettings, *, house: str, render: Render, audit: Audit, now: Now) -> None:
+    def __init__(self, settings: MailSettings, *, house: str, render: Render, now: Now) -> None:
         self._settings = settings
         self._house = house
         self._render = render
-        self._audit = audit
         self._now = now
-        self._waiting: queue.Queue[Write] = queue.Queue(_MOST_WAITING)
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
 
-    def later(self, write: Write) -> None:
-        """When too much waits already, it is dropped, and the log says so."""
-        with self._lock:
-            if self._thread is None:  # not before the first letter: a server forks its workers
-                self._thread = threading.Thread(target=self._work, daemon=True)
-                self._thread.start()
+    def send(self, letter: Letter) -> None:
+        """Raises Undeliverable where no other try would help, and whatever else SMTP and sockets raise where one may."""
         try:
-            self._waiting.put_nowait(write)
-        except queue.Full:
-            self._audit.record("mail.dropped", cause="mail.too_many")
-
-    def settle(self) -> None:
-        """Waits until all that was asked for is done: for commands and tests."""
-        self._waiting.join()
-
-    def _work(self) -> None:
-        while True:
-            write = self._waiting.get()
-            try:
-                for letter in write():
-                    self._send(self._compose(letter))
-                    self._audit.record("mail.sent", template=letter.template)
-            except IdpError as error:  # the directory or the store is away
-                self._audit.record("mail.failed", cause=error.cause, detail=error.received)
-            except Exception as error:  # its text may hold an address
-                self._audit.record("mail.failed", cause=f"mail.{type(error).__name__}")
-            finally:
-                self._waiting.task_done()
+            self._send(self._compose(letter))
+        except ValueError:  # UnicodeError is one
+            raise Undeliverable("mail.address_invalid") from None
+        except smtplib.SMTPRecipientsRefused as error:
+            if all(code >= 500 for code, _ in error.recipients.values()):  # RFC 5321 §4.2.1: never
+                raise Undeliverable("mail.recipient_refused") from None
+            raise
 
     def _compose(self, letter: Letter) -> EmailMessage:
         """Raises ValueError for an address that could break out of its header."""

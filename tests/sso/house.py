@@ -13,7 +13,7 @@ from idp.sso.answer import Answer, Login, Redirect, Resume
 from idp.sso.client import Client, Clients
 from idp.sso.login import LoginDesk, LoginSettings, SignedIn
 from idp.sso.logout import Logout
-from idp.sso.notice import BackChannel
+from idp.sso.notice import BackChannel, Outcome
 from idp.sso.session import Session, Sessions, SessionSettings
 from idp.sso.signon import SignOn
 from idp.sso.subject import FreshnessSettings, Subjects
@@ -76,9 +76,9 @@ class Letterbox:
         self.notices: list[BackChannel] = []
         self.dead: set[str] = set()
 
-    def deliver(self, notices: Sequence[BackChannel]) -> list[bool]:
+    def deliver(self, notices: Sequence[BackChannel], *, within: float) -> list[Outcome]:
         self.notices += notices
-        return [notice.url not in self.dead for notice in notices]
+        return [Outcome(False, "outbound.connection") if notice.url in self.dead else Outcome(True) for notice in notices]
 
     def heard(self) -> list[str]:
         """The clients that a notice was carried to, in order."""

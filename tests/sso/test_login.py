@@ -9,7 +9,8 @@ import pytest
 
 from idp.directory import DirectoryUnavailable
 from idp.errors import IdpError
-from idp.sso.login import BadCredentials, LoginSettings, SignedIn, Throttled
+from idp.secret import Secret
+from idp.sso.login import BadCredentials, LoginDesk, LoginSettings, SignedIn, Throttled
 from idp.sso.session import Participant
 from idp.store import Store
 
@@ -151,6 +152,16 @@ def test_F13_an_outage_of_the_directory_uses_up_no_tries(house: House) -> None:
 )
 def test_what_can_be_nobodys_is_not_asked_of_the_directory(house: House, username: str, password: str) -> None:
     assert isinstance(refused(house, username, password), BadCredentials)
+    assert house.members.tries == []
+
+
+def test_where_members_sign_in_at_iMIS_alone_no_password_opens_a_session_whoever_brings_it(house: House, store: Store) -> None:
+    """SAML's ECP brings one, too."""
+    parts: dict[str, Any] = {"sessions": house.sessions, "subjects": house.subjects, "logout": house.logout}
+    shared: dict[str, Any] = {"store": store, "audit": house.audit, "now": house.now}
+    desk = LoginDesk(LoginSettings(), directory=house.members, passwords=False, **parts, **shared)
+    with pytest.raises(BadCredentials):
+        desk.sign_in("ada", Secret(PASSWORD), address="192.0.2.1", previous=None)
     assert house.members.tries == []
 
 

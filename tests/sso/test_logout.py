@@ -112,14 +112,11 @@ def test_a_session_of_no_clients_ends_completely(house: House) -> None:
     assert (run.rows, run.complete) == ((), True)
 
 
-def test_a_session_that_has_ended_or_expired_is_not_ended_again(house: House, now: Clock) -> None:
+def test_a_session_that_has_ended_is_not_ended_again(house: House) -> None:
     session = signed_in(house, "back")
     end(house, session)
     assert house.logout.end(session.id, reason="test") is None
     assert house.letterbox.heard() == ["back"]
-    idle = house.session()
-    now.time += 3600
-    assert house.logout.end(idle.id, reason="test") is None
 
 
 def test_the_client_that_began_is_answered_and_not_told(house: House) -> None:
@@ -284,3 +281,9 @@ def test_a_logout_is_complete_when_everybody_has_proven_it() -> None:
     run = Run("r", (Row("a", "done"), Row("b", "asked")))
     assert not run.complete
     assert replace(run, rows=(Row("a", "done"),)).complete
+
+
+def test_what_iMIS_keeps_is_no_matter_of_the_clients_and_the_page_tells_it() -> None:
+    run = Run("r", (Row("a", "done"), Row("@imis", "untold")))
+    assert (run.heard, run.complete) == (True, False)
+    assert not Run("r", (Row("a", "asked"), Row("@imis", "done"))).heard

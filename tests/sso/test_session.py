@@ -110,6 +110,7 @@ def test_S73_it_ends_after_an_hour_without_use_and_use_puts_that_off(sessions: S
     now.time += IDLE
     assert sessions.current(cookies.session) is None
     assert sessions.get(session.id) is None
+    assert sessions.take(session.id), "its clients are still to be told"
     assert sessions.take(session.id) is None
 
 

@@ -17,7 +17,7 @@ from idp.store import Store
 
 from .conftest import MakeHouse
 from .echo import ask, make_client
-from .house import BROWSER, NOON, OTHER_BROWSER, Clock, House, at_once, pending_of, url_of
+from .house import ADA, BROWSER, NOON, OTHER_BROWSER, Clock, House, at_once, pending_of, url_of
 
 DAY = 86400
 
@@ -159,6 +159,15 @@ class TestTheLogin:
         now.time += 300
         assert isinstance(house.signon.start(ask("lms", max_age=300), BROWSER, session), Redirect)
         assert isinstance(house.signon.start(ask("lms", max_age=299), BROWSER, session), Login)
+
+    def test_S9_a_sign_in_of_which_nobody_knows_when_the_password_was_typed_meets_no_max_age(self, house: House) -> None:
+        vouched = house.desk.admit(ADA, address="192.0.2.1", previous=None, onward="", dated=False).session
+        assert isinstance(house.signon.start(ask("lms"), BROWSER, vouched), Redirect)
+        request_id = pending_of(house.signon.start(ask("lms", max_age=3600), BROWSER, vouched))
+        again = house.desk.admit(ADA, address="192.0.2.1", previous=vouched, onward="", dated=False).session
+        assert isinstance(house.signon.resume(request_id, BROWSER, again), Login)
+        typed = house.desk.admit(ADA, address="192.0.2.1", previous=again, onward="", dated=True).session
+        assert isinstance(house.signon.resume(request_id, BROWSER, typed), Redirect)
 
     def test_S9_a_login_since_the_request_does_not_meet_max_age_for_ever(self, house: House, now: Clock) -> None:
         """Signed in in another tab, and hours later the first tab goes on."""

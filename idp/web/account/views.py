@@ -165,7 +165,7 @@ def _new_password() -> Secret:
 def _sent_mail() -> Response:
     return _done(
         "Look into your mailbox",
-        "If there is something to send to that address, a mail is on its way. It may take some minutes; look among the spam, too.",
+        "If we know what you gave us, a mail is on its way. It may take some minutes; look among the spam, too.",
         "/login",
         "Go to the sign-in page",
     )
