@@ -1,182 +1,170 @@
-"""/service/redeem: the one web service. A token, cookie or JSONP vendor's server brings a ticket, and gets what it may see (S97).
+"""/service: the web service. A token, cookie or JSONP vendor's server brings a token, and gets what it may see (S97).
 
-The secret comes in the Authorization header alone, the ticket in the body alone: addresses end up in logs. What is sent back is
-chosen by the client's release and by the ticket's own session; nothing in the request can widen it (S98, S41).
+The secret comes in the Authorization header alone, the token in the body alone: addresses end up in logs. With a handle, which it
+gets with the profile if it wants one, it may ask again while the member's session lives. JSON, XML, or SOAP 1.1.
 """
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from idp.clock import Now
 from idp.errors import IdpError, new_reference
-from idp.secret import Secret, digest
-from idp.settings import Settings
+from idp.secret import Secret
 from idp.sso.client import Client
-from idp.sso.subject import Subjects
-from idp.sso.ticket import Ticket, TicketRefused, Tickets
-from idp.store import Store
+from idp.sso.ticket import TicketRefused
+from idp.web import soap
+from idp.web.admission import Admission, ServiceError
 from idp.web.gateway import Gateway
-from idp.web.profile import Profile, error_xml, make_profile
+from idp.web.profile import Profile, error_xml
+from idp.web.profile_desk import ProfileDesk
 
-_PROTOCOLS = ("token", "cookie", "jsonp")
-_BIGGEST_BODY = 16 * 1024
-_WINDOW = 60
+BIGGEST_BODY = 16 * 1024
+NAMESPACE = "urn:imis-idp:service"
+_Ask = Callable[[Client, Mapping[str, str]], Profile]
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+_MEMBER_SCHEMA = (
+    '<xs:sequence><xs:element name="attribute" minOccurs="0" maxOccurs="unbounded"><xs:complexType><xs:sequence>'
+    '<xs:element name="value" type="xs:string" minOccurs="0" maxOccurs="unbounded"/></xs:sequence>'
+    '<xs:attribute name="name" type="xs:string" use="required"/></xs:complexType></xs:element></xs:sequence>'
+    '<xs:attribute name="subject" type="xs:string" use="required"/><xs:attribute name="session" type="xs:string" use="required"/>'
+    '<xs:attribute name="handle" type="xs:string"/><xs:attribute name="auth_time" type="xs:long" use="required"/>'
+)
+OPERATIONS = (
+    soap.Operation("Redeem", ("token", "return", "handle"), _MEMBER_SCHEMA),
+    soap.Operation("Profile", ("handle",), _MEMBER_SCHEMA),
+)
+"""What the service does, as SOAP has it; /service/redeem and /service/profile do the same."""
 
 
-class ServiceSettings(Settings):
-    """[service]: how often vendors' servers may call."""
-
-    calls_per_minute: int = 1200
-    """Calls of one vendor with a good secret."""
-    wrong_secrets_per_minute: int = 60
-    """Calls from one address with a wrong secret."""
-
-
-class ServiceError(IdpError):
-    """What the vendor's server did wrong."""
-
-
-class BadClient(ServiceError):
-    """One sentence for an unknown client and for a wrong secret, so that neither can be found out."""
-
-    status = 401
-
-    def __init__(self) -> None:
-        super().__init__(
-            "service.bad_client",
-            "The client id or the secret is not right.",
-            expected="HTTP Basic authentication with the client's id and secret in the Authorization header",
-        )
-
-
-def service_pages(
-    gateway: Gateway,
-    settings: ServiceSettings,
-    *,
-    tickets: Tickets,
-    subjects: Subjects,
-    store: Store,
-    now: Now,
-) -> Blueprint:
-    """POST /service/redeem."""
+def service_pages(gateway: Gateway, admission: Admission, desk: ProfileDesk) -> Blueprint:
+    """POST /service/redeem, /service/profile and /service/soap; GET /service/soap for the WSDL."""
     pages = Blueprint("service", __name__, url_prefix="/service")
-    admission = _Admission(gateway, settings, store=store, now=now)
 
     @pages.route("/redeem", methods=_METHODS, provide_automatic_options=False)
     def redeem() -> Response:
+        return answer(_redeem, "token")
+
+    @pages.route("/profile", methods=_METHODS, provide_automatic_options=False)
+    def profile() -> Response:
+        return answer(_again, "handle")
+
+    @pages.route("/soap", methods=_METHODS, provide_automatic_options=False)
+    def call() -> Response:
+        if request.method == "GET":
+            location = f"{gateway.url}/service/soap"
+            return _xml(soap.describe("MemberService", namespace=NAMESPACE, location=location, operations=OPERATIONS))
+        client: Client | None = None
+        try:
+            _check_method()
+            client = admission.admit()
+            asked = soap.read_call(read_body(("text/xml",)))
+            fields = {name.casefold(): value for name, value in asked.parameters.items()}
+            found = _operation(asked.operation)(client, fields)
+            return protected(_soap(soap.envelope(found.as_element(f"{asked.operation}Response", NAMESPACE))))
+        except IdpError as error:
+            reference = note(error, client)
+            return protected(_soap(soap.fault(error, reference), error.status if error.status in (401, 405, 429) else 500), error)
+
+    def answer(ask: _Ask, secret_name: str) -> Response:
         client: Client | None = None
         fields: dict[str, str] = {}
         try:
-            _check_request()
+            _check_request(secret_name)
             client = admission.admit()
             fields = _read_fields()
-            return answer(profile_of(client, fields), xml=_wants_xml(fields))
+            found = ask(client, fields)
+            return protected(_xml(found.as_xml()) if _wants_xml(fields) else jsonify(found.as_json()))
         except IdpError as error:
             return refuse(error, client, xml=_wants_xml(fields))
 
-    def profile_of(client: Client, fields: dict[str, str]) -> Profile:
-        if not fields.get("token"):
-            raise ServiceError("service.token_missing", "There is no token in the body.", expected="token=... as a form, or as JSON")
-        ticket = tickets.redeem(Secret(fields["token"]), client.id)
-        _check_return(ticket, fields.get("return", ""))
-        subject = subjects.current(ticket.session.subject_id, max_age=client.max_age)
-        if subject is None:
-            gateway.logout.end(ticket.session.id, reason="subject_gone")  # V51
-            raise ServiceError("subject.gone", "The member's account was closed or disabled.")
-        profile = make_profile(ticket.session, subject, client.release, now)
-        gateway.audit.record(
-            "service.redeemed", client=client.id, subject=subject.id, session=ticket.session.id, released=sorted(profile.attributes)
-        )
-        return profile
+    def _redeem(client: Client, fields: Mapping[str, str]) -> Profile:
+        token = _given(fields, "token")
+        return desk.redeem(client, token, sent_to=fields.get("return", ""), keep=fields.get("handle") in ("1", "true"))
 
-    def answer(profile: Profile, *, xml: bool) -> Response:
-        return _protected(_xml(profile.as_xml()) if xml else jsonify(profile.as_json()))
+    def _again(client: Client, fields: Mapping[str, str]) -> Profile:
+        return desk.again(client, _given(fields, "handle"))
+
+    def _operation(name: str) -> _Ask:
+        asks: dict[str, _Ask] = {"Redeem": _redeem, "Profile": _again}
+        if name not in asks:
+            raise ServiceError("soap.operation_unknown", "There is no such operation.", expected=" or ".join(asks), received=name)
+        return asks[name]
 
     def refuse(error: IdpError, client: Client | None, *, xml: bool) -> Response:
-        reference = new_reference()
-        family = error.family if isinstance(error, TicketRefused) else ""
-        who = {"client": client.id if client else "", "address": gateway.address(), "family": family}
-        gateway.audit.record("service.refused", cause=error.cause, reference=reference, **who)
+        reference = note(error, client)
         body = {"error": error.cause, "message": error.message, "expected": error.expected, "reference": reference}
         response = _xml(error_xml(error.cause, error.message, reference)) if xml else jsonify(body)
         response.status_code = error.status
-        return _protected(response, error)
+        return protected(response, error)
+
+    def note(error: IdpError, client: Client | None) -> str:
+        return note_refusal(gateway, error, client)
 
     return pages
 
 
-class _Admission:
-    """Who may call, and how often."""
-
-    def __init__(self, gateway: Gateway, settings: ServiceSettings, *, store: Store, now: Now) -> None:
-        self._gateway = gateway
-        self._settings = settings
-        self._store = store
-        self._now = now
-
-    def admit(self) -> Client:
-        """The client whose server calls. Raises ServiceError."""
-        address = self._gateway.address()
-        wrong = f"service.wrong|{digest(address)[:32]}"
-        stored = self._store.get("throttle", wrong)
-        if stored and stored.record["count"] >= self._settings.wrong_secrets_per_minute:
-            raise self._too_many(wrong)
-        client = self._authenticated()
-        if client is None:
-            self._store.bump("throttle", wrong, 1, expires=self._now() + _WINDOW)
-            raise BadClient
-        _check_address(client, address)
-        calls = f"service.calls|{digest(client.id)[:32]}"
-        if self._store.bump("throttle", calls, 1, expires=self._now() + _WINDOW) > self._settings.calls_per_minute:
-            raise self._too_many(calls)
-        return client
-
-    def _authenticated(self) -> Client | None:
-        sent = request.authorization
-        if sent is None or sent.type != "basic" or not sent.username:
-            return None
-        client = self._gateway.clients.get(sent.username)
-        if client is None or client.protocol not in _PROTOCOLS or not client.accepts(Secret(sent.password or "")):
-            return None
-        return client
-
-    def _too_many(self, counter: str) -> ServiceError:
-        stored = self._store.get("throttle", counter)
-        wait = stored.expires - self._now() if stored and stored.expires else _WINDOW
-        return ServiceError("service.throttled", "There were too many calls. Please wait a minute.", status=429, retry_after=max(1, wait))
+def note_refusal(gateway: Gateway, error: IdpError, client: Client | None) -> str:
+    """The reference under which the audit log has the refusal."""
+    reference = new_reference()
+    family = error.family if isinstance(error, TicketRefused) else ""
+    who = {"client": client.id if client else "", "address": gateway.address(), "family": family}
+    gateway.audit.record("service.refused", cause=error.cause, reference=reference, **who)
+    return reference
 
 
-def _check_request() -> None:
+def _given(fields: Mapping[str, str], name: str) -> Secret:
+    if not fields.get(name):
+        raise ServiceError(f"service.{name}_missing", f"There is no {name} in the body.", expected=f"{name}=... as a form, or as JSON")
+    return Secret(fields[name])
+
+
+def _check_request(secret_name: str) -> None:
+    _check_method()
+    if secret_name in request.args:
+        message = f"The {secret_name} stands in the address, where it ends up in logs."
+        raise ServiceError(f"service.{secret_name}_in_address", message, expected=f"the {secret_name} in the body")
+
+
+def _check_method() -> None:
     if request.method != "POST":
         raise ServiceError("service.method", "This is reached by POST alone.", expected="POST", received=request.method, status=405)
-    if "token" in request.args:
-        message = "The token stands in the address, where it ends up in logs."
-        raise ServiceError("service.token_in_address", message, expected="the token in the body")
+
+
+def read_body(content_types: tuple[str, ...]) -> bytes:
+    """The body, if it is of one of these types and not too large. Raises ServiceError."""
+    if request.mimetype not in content_types:
+        raise _wrong_type(" or ".join(content_types))
+    request.max_content_length = BIGGEST_BODY
+    try:
+        return request.get_data()
+    except RequestEntityTooLarge:
+        raise _too_large() from None
 
 
 def _read_fields() -> dict[str, str]:
     """The body's fields, each given once and as text (S15, V58). Raises ServiceError."""
-    request.max_content_length = _BIGGEST_BODY
+    request.max_content_length = BIGGEST_BODY
     try:
         if request.mimetype == "application/json":
             return _checked(_parsed())
         if request.mimetype == "application/x-www-form-urlencoded":
             return {name: _single(name, values) for name, values in request.form.lists()}
     except RequestEntityTooLarge:
-        raise ServiceError("service.body_too_large", "The body is too large.", status=413) from None
-    raise ServiceError(
-        "service.content_type",
-        "The body has a content type that is not taken here.",
-        expected="application/x-www-form-urlencoded or application/json",
-        received=request.mimetype,
-        status=415,
-    )
+        raise _too_large() from None
+    raise _wrong_type("application/x-www-form-urlencoded or application/json")
+
+
+def _wrong_type(expected: str) -> ServiceError:
+    message = "The body has a content type that is not taken here."
+    return ServiceError("service.content_type", message, expected=expected, received=request.mimetype, status=415)
+
+
+def _too_large() -> ServiceError:
+    return ServiceError("service.body_too_large", "The body is too large.", status=413)
 
 
 def _parsed() -> Any:
@@ -200,28 +188,6 @@ def _single(name: str, values: list[str]) -> str:
     return values[0]
 
 
-def _check_return(ticket: Ticket, given: str) -> None:
-    """A vendor that says on which of its pages the token arrived has that compared with where it was sent (S94)."""
-    if given and given != ticket.data["return"]:
-        raise ServiceError("ticket.other_return", "This token was sent to another address.")
-
-
-def _check_address(client: Client, address: str) -> None:
-    networks = [ip_network(each, strict=False) for each in client.settings.addresses]
-    if not networks:
-        return
-    if not any(_is_inside(address, network) for network in networks):
-        message = "Calls from this address are not allowed."
-        raise ServiceError("service.address_not_allowed", message, received=address, status=403)
-
-
-def _is_inside(address: str, network: IPv4Network | IPv6Network) -> bool:
-    try:
-        return ip_address(address) in network
-    except ValueError:  # the caller's address is not known, as on a Unix socket without a proxy's header
-        return False
-
-
 def _wants_xml(fields: dict[str, str]) -> bool:
     """`format` in the body or the address decides; else the Accept header; else it is JSON."""
     wanted = fields.get("format") or request.args.get("format", "")
@@ -235,7 +201,13 @@ def _xml(text: str) -> Response:
     return Response(text, mimetype="application/xml")
 
 
-def _protected(response: Response, error: IdpError | None = None) -> Response:
+def _soap(text: str, status: int = 200) -> Response:
+    """A fault goes with status 500 (SOAP 1.1 §6.2), unless HTTP itself has something to say."""
+    return Response(text, status=status, content_type=soap.CONTENT_TYPE)
+
+
+def protected(response: Response, error: IdpError | None = None) -> Response:
+    """With the headers that say whom it is for, and what the caller should do next."""
     response.headers["Cache-Control"] = "no-store"
     response.headers["Vary"] = "Accept, Authorization"
     if error and error.status == 401:

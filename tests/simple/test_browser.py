@@ -57,6 +57,20 @@ def page(environ, start_response):
     return [b"<!doctype html><title>A page</title><link rel=icon href=data:,><body></body>"]
 
 
+class Watched:
+    """The other sites, whose logs somebody reads: every address and every referrer is kept. Each page has an image of the evil site."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self.evil = ""
+
+    def __call__(self, environ, start_response):
+        self.seen += [environ["PATH_INFO"], environ["QUERY_STRING"], environ.get("HTTP_REFERER", "")]
+        start_response("200 OK", [("Content-Type", "text/html")])
+        image = f"<img src='{self.evil}/image'>" if environ["PATH_INFO"] != "/image" else ""
+        return [f"<!doctype html><title>A page</title><link rel=icon href=data:,><body>{image}</body>".encode()]
+
+
 def running(app, port: int = 0) -> BaseWSGIServer:
     server = make_server("127.0.0.1", port, app, threaded=True, request_handler=Quiet)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -67,12 +81,18 @@ class Street:
     """Our server, and the sites around it, each with a name of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self._sites = running(page)
+        self.log = Watched()
+        self._sites = running(self.log)
         self._ours = running(page)
         self.journal, self.evil = (f"http://{name}.localhost:{self._sites.port}" for name in ("journal", "evil"))
+        self.log.evil = self.evil
         self.world = World(
             folder,
-            [make_client("journal", "jsonp", origins=(self.journal,))],
+            [
+                make_client("journal", "jsonp", origins=(self.journal,)),
+                make_client("lms", "token", return_urls=(f"{self.journal}/sso",)),
+                make_client("old", "token", return_urls=(f"{self.journal}/old",), method="get"),
+            ],
             url=f"http://idp.assoc.localhost:{self._ours.port}",
         )
         self._ours.app = self.world.app
@@ -157,3 +177,34 @@ def test_S50_V37_the_vendors_link_signs_out_and_other_sites_links_ask_first(stre
     browser.execute_script(_FOLLOW, url, "")
     WebDriverWait(browser, 15, 0.05).until(lambda chrome: chrome.current_url == f"{street.journal}/")
     assert sessions.list() == []
+
+
+_FETCH = """
+const [url, mode, done] = arguments;
+fetch(url, {mode, credentials: "include"})
+  .then(answer => answer.type === "opaque" ? "opaque " + answer.status : answer.json())
+  .then(done, () => done("refused"));
+"""
+
+
+def test_S104_the_registered_page_gets_an_answer_by_fetch_and_other_sites_get_none(street: Street, browser: Chrome) -> None:
+    url = f"{street.world.url}/jsonp/fetch?client=journal"
+    told = {}
+    for site in (street.journal, street.evil):
+        browser.get(f"{site}/")
+        told[site] = [browser.execute_async_script(_FETCH, url, mode) for mode in ("cors", "no-cors")]
+    assert told[street.journal][0]["signedIn"] is True
+    assert told[street.evil][0] == "refused"
+    assert not any(isinstance(answer, dict) for answer in (*told[street.evil], told[street.journal][1]))
+    assert len(street.world.store.list("ticket")) == 1  # a page that could not read the answer had none made for it
+
+
+def test_S95_no_address_and_no_referrer_has_a_token_unless_the_vendor_wants_it_in_its_address(street: Street, browser: Chrome) -> None:
+    browser.get(f"{street.world.url}/token/signon?client=lms")
+    WebDriverWait(browser, 15, 0.05).until(lambda chrome: chrome.current_url == f"{street.journal}/sso" and "/image" in street.log.seen)
+    assert {each.partition("=")[0] for each in street.log.seen} == {"", "/sso", "/image", f"{street.journal}/"}
+    street.log.seen.clear()
+    browser.get(f"{street.world.url}/token/signon?client=old")
+    WebDriverWait(browser, 15, 0.05).until(lambda chrome: "/old?token=" in chrome.current_url and "/image" in street.log.seen)
+    referrers = street.log.seen[2::3]
+    assert set(referrers) == {"", f"{street.journal}/"}  # of our page nothing, of the vendor's page its origin, which is the browser's rule

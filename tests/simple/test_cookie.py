@@ -71,6 +71,29 @@ def test_the_vendor_may_choose_the_name_and_let_scripts_read_it(world: World) ->
     assert "HttpOnly" not in cookie
 
 
+def test_S78_each_question_renews_the_cookie_with_a_reference_of_its_own(world: World) -> None:
+    """A vendor whose page needs it again asks again, passively; what was read from the cookie before stays good for its own time."""
+    anne = world.signed_in()
+    first = shared_cookie(ask(anne, **{"return": WWW}), "idp_www")["idp_www"]
+    world.now.seconds += 20
+    renewed = shared_cookie(ask(anne, passive="1", **{"return": WWW}), "idp_www")
+    assert (renewed["Max-Age"], renewed["idp_www"] != first) == ("30", True)
+    world.now.seconds += 9
+    assert world.redeem(first, "www").status_code == 200
+    world.now.seconds += 20
+    assert world.redeem(renewed["idp_www"], "www").status_code == 200
+
+
+def test_S77_a_cookie_that_another_sub_domain_tossed_signs_in_who_tossed_it_or_nobody(world: World) -> None:
+    """Bert's own reference in Anne's browser is Bert's: the vendor sees Bert, never Anne, and it is good once."""
+    bert = world.browser()
+    bert.sign_in(username="bert")
+    tossed = shared_cookie(ask(bert, **{"return": WWW}), "idp_www")["idp_www"]
+    ask(world.signed_in(), **{"return": WWW})
+    assert world.redeem(tossed, "www").json["subject"] == "4712"
+    assert world.redeem(tossed, "www").json["error"] == "ticket.replayed"
+
+
 def test_a_refusal_sets_no_cookie(world: World) -> None:
     response = ask(world.browser(), passive="1", **{"return": WWW})
     assert response.location == f"{WWW}?signed_in=0"

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 from pydantic import ValidationError
+from werkzeug.test import TestResponse
 
 from idp.protocols.jsonp.settings import JsonpSettings
 
@@ -269,4 +270,76 @@ def test_S101_an_origin_is_scheme_host_and_port(origin: str) -> None:
 
 def test_S99_no_page_may_ask_unless_it_is_named() -> None:
     with pytest.raises(ValidationError, match="origins is missing"):
-        JsonpSettings()
+        JsonpSettings(expires=TODAY)
+
+
+def test_S99_no_page_may_ask_for_ever() -> None:
+    with pytest.raises(ValidationError, match="expires is missing"):
+        JsonpSettings(origins=(JOURNAL,))
+
+
+# ---- the same question by fetch()
+
+FETCH = {"Origin": JOURNAL, "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty", "Sec-Fetch-Site": "cross-site"}
+
+
+def fetch(visitor: Visitor, headers: dict[str, str] = FETCH, client: str = "journal") -> TestResponse:
+    return visitor.get("/jsonp/fetch", query_string={"client": client}, headers=headers)
+
+
+def test_S104_a_registered_page_learns_by_fetch_what_it_learns_by_a_script(world: World) -> None:
+    assert fetch(world.browser()).json == {"signedIn": False}
+    told = fetch(world.signed_in()).json
+    assert list(told) == ["signedIn", "token"]
+    assert world.redeem(told["token"], "journal").json["subject"] == ANNE.id
+
+
+def test_S79_S104_across_sites_the_ping_cookie_alone_suffices(world: World) -> None:
+    cookie = {"Cookie": f"__Host-idp_ping={world.signed_in().cookie('__Host-idp_ping')}"}
+    stranger = world.app.test_client(use_cookies=False)
+    assert stranger.get("/jsonp/fetch?client=journal", base_url=world.url, headers=FETCH | cookie).json["signedIn"] is True
+
+
+def test_S104_exactly_the_page_that_asked_may_read_the_answer(world: World) -> None:
+    headers = fetch(world.signed_in()).headers
+    assert (headers["Access-Control-Allow-Origin"], headers["Access-Control-Allow-Credentials"]) == (JOURNAL, "true")
+    assert {each.strip() for each in headers["Vary"].split(",")} == {"Cookie", "Origin"}
+    assert (headers["Cache-Control"], headers["Content-Type"]) == ("no-store", "application/json")
+    assert "Set-Cookie" not in headers
+
+
+STRANGE_ORIGINS = [
+    "https://evil.example", "https://journal.example.com.evil.example", "https://a.journal.example.com", "http://journal.example.com",
+    "https://journal.example.com:8443", "https://journal.example.com/", "https://JOURNAL.example.com", "https://news.example.com",
+    f"{JOURNAL} https://evil.example", f"https://evil.example,{JOURNAL}", "null", "*", "",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("origin", STRANGE_ORIGINS)
+def test_S104_another_origin_learns_nothing(world: World, origin: str) -> None:
+    """Letter for letter the same but for the reference, whether or not a member is signed in, and nothing that a page could read."""
+    told = []
+    for visitor in (world.signed_in(), world.browser()):
+        response = fetch(visitor, FETCH | {"Origin": origin})
+        assert response.status_code == 403
+        assert not [name for name, _ in response.headers if name.startswith("Access-Control")]
+        told.append((response.text.split()[0], len(response.text), sorted(response.headers.keys()), response.headers["Vary"]))
+    assert told[0] == told[1]
+    assert world.store.list("ticket") == []
+
+
+@pytest.mark.parametrize("mode", ["no-cors", "navigate", "same-origin", "websocket"])
+def test_S104_a_question_whose_answer_the_page_could_not_read_is_not_answered(world: World, mode: str) -> None:
+    assert fetch(world.signed_in(), FETCH | {"Sec-Fetch-Mode": mode}).status_code == 403
+
+
+def test_S99_after_its_last_day_a_page_may_not_ask_by_fetch_either(world: World) -> None:
+    response = fetch(world.signed_in(), client="old")
+    assert (response.status_code, response.text.split()[0]) == (403, "jsonp.expired")
+    assert "Access-Control-Allow-Origin" not in response.headers
+
+
+def test_S104_no_preflight_is_answered(world: World) -> None:
+    asks = FETCH | {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "x-evil"}
+    response = world.signed_in().http.options("/jsonp/fetch?client=journal", base_url=world.url, headers=asks)
+    assert not [name for name, _ in response.headers if name.startswith("Access-Control")]

@@ -19,13 +19,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from idp.errors import ConfigError
-from idp.sso.notice import BackChannel, Letter
+from idp.sso.notice import BackChannel, Letter, Outcome
 from idp.web.outbound import Outbound, OutboundFailed, OutboundRefused
 from idp.web.public_address import may_call
 from idp.web.settings import OutboundSettings
 
 from .wiring import Events
 
+HEARD = Outcome(True)
 QUICK = OutboundSettings(allow_private=True, connect_timeout=1, timeout=1, max_bytes=1000)
 
 
@@ -416,7 +417,7 @@ def test_a_letter_counts_as_heard_only_if_its_answer_says_so(serve: MakeServer, 
     server = serve()
     letter = Letter(b"<a/>", "text/xml", lambda answer: answer == asked)
     notice = BackChannel(f"http://vendor.example:{server.port}/soap", {}, letter=letter)
-    assert door(OutboundSettings(allow_private=True)).deliver([notice]) == [accepted]
+    assert door(OutboundSettings(allow_private=True)).deliver([notice], within=1) == [Outcome(accepted, "" if accepted else "outbound.not_accepted")]
     command, path, headers, body = server.seen[0]
     assert (command, path, headers["Content-Type"], body) == ("POST", "/soap", "text/xml", "<a/>")
 
@@ -456,7 +457,7 @@ def test_S45_plain_http_is_refused_unless_private_addresses_are_allowed() -> Non
 
 def test_a_notice_is_a_form_that_is_posted(serve: MakeServer) -> None:
     server = serve(say(204))
-    assert door().deliver([BackChannel(f"http://vendor.example:{server.port}/gone?x=1", {"logout_token": "a.b+c/d=&e"})]) == [True]
+    assert door().deliver([BackChannel(f"http://vendor.example:{server.port}/gone?x=1", {"logout_token": "a.b+c/d=&e"})], within=1) == [HEARD]
     ((method, path, headers, body),) = server.seen
     assert (method, path, headers["Content-Type"]) == ("POST", "/gone?x=1", "application/x-www-form-urlencoded")
     assert parse_qs(body) == {"logout_token": ["a.b+c/d=&e"]}
@@ -471,10 +472,8 @@ def test_S47_notices_go_out_together(serve: MakeServer) -> None:
         say(200)(handler)
 
     server = serve(answer)
-    assert (
-        door(OutboundSettings(allow_private=True)).deliver([BackChannel(f"http://v{i}.example:{server.port}/", {}) for i in range(8)])
-        == [True] * 8
-    )
+    notices = [BackChannel(f"http://v{i}.example:{server.port}/", {}) for i in range(8)]
+    assert door(OutboundSettings(allow_private=True)).deliver(notices, within=5) == [HEARD] * 8
 
 
 def test_S47_a_dead_vendor_holds_up_nobody_and_each_gets_its_own_result(serve: MakeServer, listener: Listener) -> None:
@@ -488,16 +487,11 @@ def test_S47_a_dead_vendor_holds_up_nobody_and_each_gets_its_own_result(serve: M
         "http://user:secret-password@good.example/",
         f"http://good.example:{serve().port}/",
     ]
-    assert outbound.deliver([BackChannel(url, {"logout_token": "secret-token"}) for url in urls]) == [
-        True,
-        False,
-        False,
-        False,
-        False,
-        True,
-    ]
+    outcomes = outbound.deliver([BackChannel(url, {"logout_token": "secret-token"}) for url in urls], within=1)
+    assert [each.heard for each in outcomes] == [True, False, False, False, False, True]
     causes = [line["cause"] for line in events.of("outbound.failed")]
     assert causes == ["outbound.status", "outbound.timeout", "outbound.address_refused", "outbound.url_refused"]
+    assert causes == [each.cause for each in outcomes if not each.heard]
     assert "secret" not in str(events.lines)
 
 
@@ -511,14 +505,16 @@ def test_S47_a_name_that_does_not_resolve_in_time_holds_up_nobody(serve: MakeSer
 
     outbound = Outbound(QUICK, Events(), resolve=resolve)
     port = serve().port
-    assert outbound.deliver([BackChannel(f"http://{host}.example:{port}/", {}) for host in ("slow", "quick")]) == [False, True]
+    outcomes = outbound.deliver([BackChannel(f"http://{host}.example:{port}/", {}) for host in ("slow", "quick")], within=1)
+    assert outcomes == [Outcome(False, "outbound.timeout"), HEARD]
     never.set()
 
 
 def test_many_more_notices_than_go_out_at_once_all_go_out(serve: MakeServer) -> None:
     port = serve().port
-    assert door(OutboundSettings(allow_private=True)).deliver([BackChannel(f"http://vendor.example:{port}/", {})] * 70) == [True] * 70
+    notices = [BackChannel(f"http://vendor.example:{port}/", {})] * 70
+    assert door(OutboundSettings(allow_private=True, connect_timeout=10)).deliver(notices, within=10) == [HEARD] * 70
 
 
 def test_no_notices_are_no_work() -> None:
-    assert door().deliver([]) == []
+    assert door().deliver([], within=1) == []

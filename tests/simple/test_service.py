@@ -15,8 +15,8 @@ from idp.directory import Subject
 from idp.secret import Secret, digest
 from idp.sso.release import Release, read_release
 from idp.sso.session import Session
+from idp.web.admission import ServiceSettings
 from idp.web.profile import error_xml, make_profile
-from idp.web.service import ServiceSettings
 
 from .conftest import MakeWorld
 from .wiring import ANNE, World, make_client, posted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -35,14 +36,17 @@ from idp.sso.signon import SignOn
 from idp.sso.subject import FreshnessSettings, Subjects
 from idp.sso.ticket import Tickets
 from idp.store.sqlite import SqliteStore
+from idp.web.admission import Admission, ServiceSettings
+from idp.web.ats.views import ats_pages
 from idp.web.browser import Browser
 from idp.web.gateway import Gateway
 from idp.web.home import home_pages
 from idp.web.login import login_pages
 from idp.web.logout import logout_pages
 from idp.web.page import protect
+from idp.web.profile_desk import ProfileDesk
 from idp.web.refusal import install
-from idp.web.service import ServiceSettings, service_pages
+from idp.web.service import service_pages
 from idp.web.settings import ServerSettings
 from tests.standin import PASSWORD, Clock, Events, Letterbox, Members
 
@@ -68,6 +72,8 @@ SETTINGS = {"token": TokenSettings, "cookie": CookieSettings, "jsonp": JsonpSett
 
 def make_client(client_id: str, protocol: str, *, release: Any = None, url: str = "", source: str = "file", **settings: Any) -> Client:
     """A client whose secret is `<id>-secret`."""
+    if protocol == "jsonp":
+        settings.setdefault("expires", date(2027, 12, 31))
     return Client(
         client_id,
         f"The {client_id}",
@@ -109,7 +115,9 @@ class World:
         signon = SignOn(clients=self.clients, sessions=self.sessions, subjects=subjects, protocols=protocols, logout=self.logout, **shared)
         browser = Browser(self.sessions, secure=server.secure)
         gateway = Gateway(server, browser=browser, signon=signon, logout=self.logout, clients=self.clients, audit=self.audit)
+        self.desk = ProfileDesk(tickets=self.tickets, sessions=self.sessions, subjects=subjects, logout=self.logout, **shared)
         desk = LoginDesk(LoginSettings(), directory=self.members, sessions=self.sessions, subjects=subjects, logout=self.logout, **shared)
+        admission = Admission(gateway, service, store=self.store, now=self.now)
         app = Flask("idp.web", static_url_path="/static")
         app.jinja_env.globals["server"] = server
         install(app, self.audit)
@@ -120,7 +128,8 @@ class World:
             token_pages(gateway, token),
             cookie_pages(gateway, cookie),
             jsonp_pages(gateway, jsonp),
-            service_pages(gateway, service, tickets=self.tickets, subjects=subjects, store=self.store, now=self.now),
+            service_pages(gateway, admission, self.desk),
+            ats_pages(gateway, admission, self.desk, {"token": token, "cookie": cookie, "jsonp": jsonp}),
         ):
             app.register_blueprint(pages)
 

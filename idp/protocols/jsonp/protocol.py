@@ -1,4 +1,5 @@
-"""The JSONP protocol: a passive question by a script element, answered with `signedIn` and a single-use ticket, never a name (S99)."""
+"""The JSONP protocol: a passive question by a script element, answered with `signedIn` and a single-use ticket, never a name (S99).
+Beside it the same question by fetch(), which browsers answer to exactly the origins that we name (CORS, S104)."""
 
 from __future__ import annotations
 
@@ -49,9 +50,7 @@ class JsonpProtocol:
 
     def read_ping(self, parameters: Mapping[str, str], asker: Asker) -> SignOnRequest:
         """The script's question. Raises BadRequest; nothing was looked at then that concerns a member."""
-        client = self._desk.client(parameters.get("client", ""))
-        if self._has_expired(client):
-            raise BadRequest("jsonp.expired", "The time in which this page may ask has passed.", client_id=client.id, status=403)
+        client = self._asking(parameters)
         origin = _admitted_origin(client, asker)
         callback = parameters.get("callback", "")
         if not _CALLBACK.fullmatch(callback):
@@ -59,13 +58,27 @@ class JsonpProtocol:
             raise BadRequest("jsonp.callback_bad", message, expected=_CALLBACK.pattern, client_id=client.id)
         return SignOnRequest(self.name, client.id, {"callback": callback, "return": origin}, passive=True)
 
+    def read_fetch(self, parameters: Mapping[str, str], origin: str, mode: str) -> SignOnRequest:
+        """The question by fetch() from a page of that Origin, in that Sec-Fetch-Mode (S104). Raises BadRequest."""
+        client = self._asking(parameters)
+        settings: JsonpSettings = client.settings
+        if mode not in ("", "cors") or origin not in settings.origins:
+            raise BadRequest("jsonp.origin_not_registered", "This page may not ask.", received=origin, client_id=client.id, status=403)
+        return SignOnRequest(self.name, client.id, {"callback": "", "return": origin}, passive=True)
+
+    def _asking(self, parameters: Mapping[str, str]) -> Client:
+        client = self._desk.client(parameters.get("client", ""))
+        if self._has_expired(client):
+            raise BadRequest("jsonp.expired", "The time in which this page may ask has passed.", client_id=client.id, status=403)
+        return client
+
     def objection(self, request: SignOnRequest) -> Refusal | None:
         if self._has_expired(self._desk.client(request.client_id)):
             return Refusal("jsonp.expired", "The time in which this application may ask has passed.")
         return self._desk.objection(request)
 
     def respond(self, request: SignOnRequest, grant: Grant) -> tuple[Answer, Mapping[str, Any]]:
-        callback = request.state.get("callback")
+        callback = request.state.get("callback")  # empty where the page reads the answer itself
         if callback is None:
             return Redirect(self._desk.target(request, grant.client)), {}
         ticket = self._tickets.issue(grant.client.id, grant.session, {"return": request.state["return"]})
@@ -74,7 +87,7 @@ class JsonpProtocol:
     def refuse(self, request: SignOnRequest, refusal: Refusal, reference: str) -> Answer:
         """A script learns no reason: that a member is signed in and not welcome would say that one is signed in."""
         callback = request.state.get("callback")
-        return Script(callback, {"signedIn": False}) if callback else self._desk.refusal(request, refusal, reference)
+        return Script(callback, {"signedIn": False}) if callback is not None else self._desk.refusal(request, refusal, reference)
 
     def read_logout(self, parameters: Mapping[str, str]) -> VendorLogout:
         return self._desk.read_logout(parameters)

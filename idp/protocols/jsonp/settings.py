@@ -15,12 +15,15 @@ class JsonpSettings(VendorSettings):
     origins: Origins = ()
     """The pages that may ask, by origin, such as "https://www.example.org". They learn whether the visitor is signed in (S99)."""
     expires: date | None = None
-    """The last day on which it may be used, such as 2027-12-31: browsers are giving up what JSONP rests on."""
+    """The last day on which it may be used, such as 2027-12-31; it must be given, and put off again and again (`idp clients renew`):
+    browsers are giving up what this rests on, and every year somebody should ask whether the page still needs it (S99)."""
 
     @model_validator(mode="after")
     def _somebody_may_ask(self) -> JsonpSettings:
         if not self.origins:
             raise ValueError("origins is missing: which pages may ask?")
+        if self.expires is None:
+            raise ValueError("expires is missing: until which day may the pages ask? At most a year from now is wise")
         return self
 
     @property
