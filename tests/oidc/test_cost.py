@@ -55,13 +55,33 @@ def test_a_repeated_sign_on_reads_four_times_and_writes_its_code(counted: tuple[
     assert store.since() == ["get token", "get session"]
 
 
+def test_a_refresh_reads_its_family_and_the_member_and_writes_two_tokens(make_world: MakeWorld, tmp_path: Path) -> None:
+    store = Counted(SqliteStore(tmp_path / "counted.sqlite", now=lambda: 1_800_000_000))
+    client = make_client(grant_types=("authorization_code", "refresh_token", "client_credentials"), scopes=("openid", "offline_access"))
+    world = make_world(client, store=store)
+    tokens = world.signed_in().tokens(scope="openid offline_access")
+    form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    store.since()
+    world.machine().post("/oauth/token", base_url=world.url, data=form, auth=("rp", "rp-secret"))
+    assert store.since() == ["get token", "get subject", "put_new token", "change token"]
+    world.machine().post("/oauth/token", base_url=world.url, data={"grant_type": "client_credentials"}, auth=("rp", "rp-secret"))
+    assert store.since() == ["put_new token"]
+    world.machine().post("/oauth/introspect", base_url=world.url, data={"token": tokens["access_token"]}, auth=("rp", "rp-secret"))
+    assert store.since() == ["get token", "get subject"]
+
+
 def test_the_documents_and_refused_requests_cost_nothing(counted: tuple[World, Counted]) -> None:
     world, store = counted
     for path in ("/.well-known/openid-configuration", "/oauth/jwks", "/oauth/authorize?client_id=x"):
         world.machine().get(path, base_url=world.url)
     world.browser().ask(prompt="none login")
-    world.exchange("x", secret="wrong")
     assert store.since() == []
+
+
+def test_only_a_wrong_secret_costs_a_write_because_it_is_counted(counted: tuple[World, Counted]) -> None:
+    world, store = counted
+    world.exchange("x", secret="wrong")
+    assert store.since() == ["bump throttle"]
 
 
 def test_pyop_copies_no_configuration_for_a_request(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
+from idp.protocols.oidc.grant.settings import GrantName
 from idp.protocols.oidc.metadata import Documents
 
 from .conftest import MakeWorld
@@ -16,13 +19,28 @@ def test_oidcc_discovery_endpoint_verification(world: World) -> None:
     told = world.machine().get(DOCUMENTS[0], base_url=URL).get_json()
     assert told["issuer"] == URL
     assert told["authorization_response_iss_parameter_supported"] is True
-    assert told["request_uri_parameter_supported"] is False, "the default is true"
-    assert told["id_token_signing_alg_values_supported"] == ["RS256"]
-    assert (told["response_types_supported"], told["grant_types_supported"]) == (["code"], ["authorization_code"])
+    assert "none" not in told["id_token_signing_alg_values_supported"]
+    assert told["id_token_signing_alg_values_supported"] == ["RS256", "PS256"]
+    assert told["response_types_supported"] == ["code"]
+    assert told["grant_types_supported"] == list(get_args(GrantName))
     assert told["code_challenge_methods_supported"] == ["S256"]
-    assert "offline_access" not in told["scopes_supported"]
+    assert "offline_access" in told["scopes_supported"]
     for name in ("backchannel_logout_supported", "backchannel_logout_session_supported", "frontchannel_logout_supported"):
         assert told[name] is True
+
+
+def test_discovery_names_implicit_where_a_client_has_it(make_world: MakeWorld) -> None:
+    world = make_world(make_client(), make_client("old", response_types=("code", "id_token")))
+    told = world.machine().get(DOCUMENTS[0], base_url=URL).get_json()
+    assert told["response_types_supported"] == ["code", "id_token"]
+    assert "implicit" in told["grant_types_supported"]
+
+
+def test_mutual_tls_is_named_where_a_proxy_tells_of_certificates(make_world: MakeWorld) -> None:
+    for header, named in (("", False), ("X-Client-Cert", True)):
+        told = make_world(server={"certificate_header": header}).machine().get(DOCUMENTS[0], base_url=URL).get_json()
+        assert ("tls_client_auth" in told["token_endpoint_auth_methods_supported"]) is named
+        assert told["tls_client_certificate_bound_access_tokens"] is named
 
 
 def test_every_endpoint_of_the_document_is_there(world: World) -> None:
@@ -55,7 +73,7 @@ def test_S38_oidcc_server_rotate_keys(world: World) -> None:
 
 
 def test_the_jwk_set_is_written_anew_only_when_the_ring_changed(world: World) -> None:
-    documents = Documents(URL, world.keys)
+    documents = Documents(URL, world.keys, world.clients)
     first = documents.jwks()
     assert documents.jwks() is first
     world.keys.rotate()
@@ -64,7 +82,7 @@ def test_the_jwk_set_is_written_anew_only_when_the_ring_changed(world: World) ->
 
 def test_the_jwk_set_holds_nothing_private(world: World) -> None:
     for key in world.machine().get("/oauth/jwks", base_url=URL).get_json()["keys"]:
-        assert set(key) == {"kty", "n", "e", "kid", "use", "alg"}
+        assert set(key) == {"kty", "n", "e", "kid", "use"}
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)

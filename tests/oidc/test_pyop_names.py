@@ -13,7 +13,7 @@ from idp.protocols.oidc.provider import CALLED, OVERRIDDEN, OidcProvider
 
 from .wiring import World
 
-PUBLIC = ("authorize", "handle_token_request", "parse_authentication_request", "provider_configuration", "jwks")
+PUBLIC = ("authorize", "parse_authentication_request", "provider_configuration", "jwks")
 
 
 def test_the_pinned_version_is_the_one_that_these_rules_were_written_for() -> None:

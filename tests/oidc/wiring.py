@@ -12,16 +12,21 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from flask import Flask, Response
+from flask import Blueprint, Flask, Response
 from flask.testing import FlaskClient
 from joserfc import jwt
 from joserfc.jwk import KeySet
+from pydantic import ValidationError
 from werkzeug.test import TestResponse
 
+from idp import config
 from idp.directory import Subject
+from idp.errors import ConfigError
 from idp.keys import KeyRing
+from idp.protocols.oidc.grant.views import grant_pages
 from idp.protocols.oidc.protocol import OidcProtocol
-from idp.protocols.oidc.settings import OidcSettings
+from idp.protocols.oidc.registration.views import registration_pages
+from idp.protocols.oidc.settings import OidcServerSettings, OidcSettings
 from idp.protocols.oidc.views import oidc_pages
 from idp.secret import digest
 from idp.sso.client import Client, Clients
@@ -33,13 +38,15 @@ from idp.sso.session import Sessions, SessionSettings
 from idp.sso.signon import SignOn
 from idp.sso.subject import FreshnessSettings, Subjects
 from idp.sso.ticket import Tickets
-from idp.store import Store
+from idp.store import Record, Store
 from idp.store.sqlite import SqliteStore
 from idp.web.browser import Browser
+from idp.web.consent import consent_pages
 from idp.web.gateway import Gateway
 from idp.web.home import home_pages
 from idp.web.login import login_pages
 from idp.web.logout import logout_pages
+from idp.web.outbound import OutboundFailed
 from idp.web.page import protect
 from idp.web.refusal import install
 from idp.web.settings import ServerSettings
@@ -70,27 +77,49 @@ ANNE = Subject(
 BERT = Subject("0472", "bert", {"username": ("bert",), "email": ("bert@assoc.example",)})
 
 
-def make_client(client_id: str = "rp", *, release: Any = None, secret: str | None = None, **settings: Any) -> Client:
+def make_client(client_id: str = "rp", *, release: Any = None, secret: str | None = None, consent: str = "", **settings: Any) -> Client:
     """A client whose secret is `<id>-secret`, and which returns to CALLBACK."""
     read = OidcSettings(**{"redirect_uris": (CALLBACK,), **settings})
     secrets = () if read.public else (digest(secret or f"{client_id}-secret"),)
-    return Client(client_id, f"The {client_id}", "oidc", read, read_release(release), secrets=secrets)
+    return Client(client_id, f"The {client_id}", "oidc", read, read_release(release), secrets=secrets, asks_consent=consent == "ask")
+
+
+def read_table(client_id: str, table: Record) -> Client:
+    """A stored client: as the configuration reads it where it is whole, else with the settings of a test."""
+    if "oidc" not in table:
+        return make_client(client_id, **table)
+    try:
+        return config.make_client(client_id, config.ClientTable.model_validate(table), table, source="store")
+    except ValidationError as error:
+        raise ConfigError([f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]) from None
 
 
 class World:
     """Everything that runs, and short words for what tests do with it."""
 
-    def __init__(self, folder: Path, clients: Sequence[Client], *, url: str = URL, store: Store | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clients: Sequence[Client],
+        *,
+        url: str = URL,
+        store: Store | None = None,
+        server: Mapping[str, Any] | None = None,
+        oidc: OidcServerSettings | None = None,
+    ) -> None:
         self.url = url
+        self.server = ServerSettings(url=url, **(server or {}))
         self.now = Clock()
         self.audit = Events()
         self.members = Members(ANNE, BERT)
         self.letterbox = Letterbox()
+        self.web = Web()
         self.store: Store = store or SqliteStore(folder / "store.sqlite", now=self.now)
         self.keys = KeyRing(folder / "keys")
         self.keys.create_if_empty(now=self.now)
-        self.clients = Clients(clients, store=self.store, read=lambda name, table: make_client(name, **table), audit=self.audit)
+        self.clients = Clients(clients, store=self.store, read=read_table, audit=self.audit)
         self.sessions = Sessions(self.store, SessionSettings(), now=self.now)
+        self.subjects = Subjects(self.members, self.store, FreshnessSettings(), audit=self.audit, now=self.now)
         self.protocol = OidcProtocol(
             url,
             clients=self.clients,
@@ -98,17 +127,22 @@ class World:
             store=self.store,
             sessions=self.sessions,
             codes=Tickets(self.store, self.sessions, kind="code", life=60, now=self.now),
+            subjects=self.subjects,
+            gone=lambda subject_id: self.logout.end_all_of(subject_id, reason="subject_gone"),
+            fetch=self.web.get,
+            audit=self.audit,
             now=self.now,
+            server=oidc or OidcServerSettings(),
+            certificates=bool(self.server.certificate_header),
         )
         self.app = self._app()
 
     def _app(self) -> Flask:
-        server = ServerSettings(url=self.url)
+        server = self.server
         shared: dict[str, Any] = {"store": self.store, "audit": self.audit, "now": self.now}
-        subjects = Subjects(self.members, self.store, FreshnessSettings(), audit=self.audit, now=self.now)
         protocols: dict[str, ClientProtocol] = {"oidc": self.protocol}
         self.logout = Logout(sessions=self.sessions, protocols=protocols, messenger=self.letterbox, **shared)
-        parts: dict[str, Any] = {"sessions": self.sessions, "subjects": subjects, "logout": self.logout}
+        parts: dict[str, Any] = {"sessions": self.sessions, "subjects": self.subjects, "logout": self.logout}
         signon = SignOn(clients=self.clients, protocols=protocols, **parts, **shared)
         browser = Browser(self.sessions, secure=server.secure)
         gateway = Gateway(server, browser=browser, signon=signon, logout=self.logout, clients=self.clients, audit=self.audit)
@@ -116,7 +150,13 @@ class World:
         app = Flask("idp.web", static_url_path="/static")
         app.jinja_env.globals["server"] = server
         install(app, self.audit)
-        pages = home_pages(gateway), login_pages(gateway, desk, LoginSettings()), logout_pages(gateway), oidc_pages(gateway, self.protocol)
+        pages: tuple[Blueprint, ...] = (
+            home_pages(gateway),
+            login_pages(gateway, desk, LoginSettings()),
+            logout_pages(gateway),
+            oidc_pages(gateway, self.protocol),
+        )
+        pages = *pages, grant_pages(gateway, self.protocol), consent_pages(gateway), registration_pages(gateway, self.protocol)
         for each in pages:
             app.register_blueprint(each)
 
@@ -154,6 +194,20 @@ class World:
         keys = KeySet.import_key_set(self.machine().get("/oauth/jwks", base_url=self.url).get_json())
         decoded = jwt.decode(token, keys, algorithms=["RS256"])
         return dict(decoded.header), dict(decoded.claims)
+
+
+class Web:
+    """What lies at vendors' addresses; `asked` is every address that our server fetched."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, bytes] = {}
+        self.asked: list[str] = []
+
+    def get(self, url: str) -> bytes:
+        self.asked.append(url)
+        if url not in self.pages:
+            raise OutboundFailed("outbound.status", "The other server said no.", received=url)
+        return self.pages[url]
 
 
 class Visitor:

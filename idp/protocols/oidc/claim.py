@@ -73,6 +73,11 @@ def claims_of(release: Release, released: Attributes) -> dict[str, Any]:
     return {claim: _value(release, theirs, claim, released[theirs]) for theirs, claim in _names(release) if released.get(theirs)}
 
 
+def names_of(release: Release) -> list[str]:
+    """Every claim that it may give."""
+    return [claim for _, claim in _names(release)]
+
+
 def claims_by_scope(scopes: Sequence[str], claims: Iterable[str]) -> dict[str, None]:
     """Which of the claims these scopes give, in the form that pyop takes for a request."""
     if "openid" not in scopes and not set(scopes) & set(CLAIM_SCOPES):
@@ -102,6 +107,19 @@ def read_claims_parameter(text: str, release: Release) -> tuple[dict[str, dict[s
         raise _bad_claims()
     possible = {claim for _, claim in _names(release)}
     return {place: {name: None for name in part if name in possible} for place, part in parts.items()}, next(iter(subjects), "")
+
+
+def demanded_contexts(text: str) -> list[str]:
+    """The `acr` values that the `claims` parameter makes essential for the ID token (Core §5.5.1.1); none, if any will do.
+
+    `text` has been read by `read_claims_parameter` before.
+    """
+    part = json.loads(text).get("id_token") if text else None
+    wish = part.get("acr") if isinstance(part, dict) else None
+    if not isinstance(wish, dict) or wish.get("essential") is not True:
+        return []
+    values = wish["values"] if isinstance(wish.get("values"), list) else [wish.get("value")]
+    return [value for value in values if isinstance(value, str)]
 
 
 def _demanded(sub: object) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from idp.errors import IdpError, LoginRequired, Refusal, Unavailable
+from idp.errors import CannotTell, IdpError, LoginRequired, Refusal, Unavailable
+from idp.sso.consent import ConsentRequired
 
 _NOT_ALLOWED = re.compile(r"[^\x20-\x21\x23-\x5B\x5D-\x7E]")  # RFC 6749 §4.1.2.1, §5.2: what error_description may hold
 _APOSTROPHES = str.maketrans({'"': "'", "“": "'", "”": "'", "’": "'", "–": "-"})
@@ -21,10 +22,19 @@ class OAuthRefusal(Refusal):
 class OAuthError(IdpError):
     """Told to the client's server as JSON; `error` is a code of RFC 6749 §5.2 or RFC 6750 §3.1.
 
-    `scheme` is the one of the WWW-Authenticate header that goes with it, "Basic" or "Bearer".
+    `scheme` is the one of the WWW-Authenticate header that goes with it, "Basic", "Bearer" or "DPoP".
     """
 
-    def __init__(self, error: str, cause: str, message: str, *, status: int = 400, scheme: str = "", client_id: str = "") -> None:
+    def __init__(
+        self,
+        error: str,
+        cause: str,
+        message: str,
+        *,
+        status: int = 400,
+        scheme: str = "",
+        client_id: str = "",
+    ) -> None:
         super().__init__(cause if "." in cause else f"oidc.{cause}", message, status=status, client_id=client_id)
         self.error = error
         self.scheme = scheme
@@ -34,12 +44,16 @@ def front_channel_code(refusal: Refusal) -> str:
     """The registered code for a refusal that goes through the browser; the sequence's own refusals know nothing of OAuth."""
     if isinstance(refusal, OAuthRefusal):
         return refusal.error
+    if isinstance(refusal, CannotTell):
+        return "temporarily_unavailable"
+    if isinstance(refusal, ConsentRequired):
+        return "consent_required"
     return "login_required" if isinstance(refusal, LoginRequired) else "access_denied"
 
 
 def back_channel_code(error: IdpError) -> str:
     """The registered code for whatever a machine endpoint raised."""
-    if isinstance(error, OAuthError):
+    if isinstance(error, OAuthError | OAuthRefusal):
         return error.error
     if isinstance(error, Unavailable):
         return "temporarily_unavailable"

@@ -19,6 +19,7 @@ from idp.sso.client import Client, Clients
 _MOST_BYTES = 2048  # of state and of nonce (S8)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636 §4.2: a SHA-256 in base64url
+_THUMBPRINT = _CHALLENGE  # RFC 9449 §10: a SHA-256 in base64url, too
 _SECONDS = re.compile(r"[0-9]+")
 _PROMPTS = {"none", "login", "consent", "select_account"}
 
@@ -75,8 +76,24 @@ def echoed_state(parameters: Parameters) -> str:
 def response_mode(client: Client, parameters: Parameters) -> str:
     """The asked mode if the client may have it, otherwise its first one, which also carries the refusal (S7)."""
     modes = settings_of(client).response_modes
-    asked = parameters.get("response_mode")
-    return next((mode for mode in modes if mode == asked), modes[0])
+    asked = _asked_mode(parameters)
+    if is_code_alone(parameters.get("response_type")):
+        return next((mode for mode in modes if mode == asked), modes[0])
+    # a query is seen by servers and their logs: tokens never go there (OAuth 2.0 Multiple Response Types §2.1)
+    return asked if asked in modes and not asked.startswith("query") else "fragment"
+
+
+def _asked_mode(parameters: Parameters) -> str:
+    """`jwt` is the signed form of what the response type has by default (JARM §2.3.4)."""
+    mode = parameters.get("response_mode")
+    if mode != "jwt":
+        return mode
+    return "query.jwt" if is_code_alone(parameters.get("response_type")) else "fragment.jwt"
+
+
+def is_code_alone(kind: str) -> bool:
+    """Whether nothing but a code would come through the browser."""
+    return not set(kind.split()) & {"token", "id_token"}
 
 
 def check_rules(client: Client, parameters: Parameters) -> None:
@@ -86,11 +103,32 @@ def check_rules(client: Client, parameters: Parameters) -> None:
         rule(asked)
 
 
+def check_way(client: Client, *, is_pushed: bool, is_signed: bool) -> None:
+    """That the request came by the way that this client's requests must come by. Raises OAuthRefusal."""
+    settings = settings_of(client)
+    if settings.must_push and not is_pushed:
+        message = "This application must push its requests first (RFC 9126)."
+        raise OAuthRefusal("invalid_request", "not_pushed", message, expected="request_uri of /oauth/par")
+    if settings.require_signed_request_object and not is_signed:
+        raise OAuthRefusal("invalid_request", "not_signed", "This application must sign its requests (RFC 9101).", expected="request")
+
+
+def granted_resources(client: Client, parameters: Parameters) -> list[str]:
+    """The resources that the tokens are for (RFC 8707 §2.1); of a client that has none the parameter is ignored. Raises OAuthRefusal."""
+    asked, allowed = parameters.every("resource"), settings_of(client).tokens.resources
+    if not allowed:
+        return []
+    if unknown := set(asked) - set(allowed):
+        message = "This application may not ask for tokens for this resource."
+        raise OAuthRefusal("invalid_target", "resource_unknown", message, expected=" ".join(allowed), received=min(unknown))
+    return list(asked)
+
+
 def granted_scopes(client: Client, parameters: Parameters) -> list[str]:
     """What was asked for, less what this client may not have (S25); plain OAuth may ask for nothing and gets all. Raises OAuthRefusal."""
-    allowed = settings_of(client).scopes
-    asked = parameters.get("scope").split()
-    granted = [scope for scope in dict.fromkeys(asked) if scope in allowed] if asked else [scope for scope in allowed if scope != "openid"]
+    allowed = settings_of(client).allowed_scopes
+    asked = parameters.get("scope").split() or [each for each in settings_of(client).scopes if each not in ("openid", "offline_access")]
+    granted = [scope for scope in dict.fromkeys(asked) if scope in allowed]
     if asked and not granted:
         raise OAuthRefusal("invalid_scope", "scope_unknown", "None of the requested scopes may be granted.", expected=" ".join(allowed))
     return granted
@@ -120,23 +158,32 @@ def _nothing_repeated(asked: _Asked) -> None:
 
 
 def _no_request_object(asked: _Asked) -> None:
-    """Refused, never fetched and never left unread (S10)."""
+    """By now all of these were read and replaced (S10); `registration` is for providers that know no clients beforehand (Core §7)."""
     for name in ("request", "request_uri", "registration"):
         if asked.get(name):
             raise OAuthRefusal(f"{name}_not_supported", f"{name}_not_supported", f"The parameter {name} is not supported here.")
 
 
-def _only_code(asked: _Asked) -> None:
-    kind = asked.get("response_type")
+def _type_is_allowed(asked: _Asked) -> None:
+    """S5: codes, unless the client's settings name more."""
+    kind, allowed = asked.get("response_type"), asked.settings.response_types
     if not kind:
-        raise OAuthRefusal("invalid_request", "response_type_missing", "The parameter response_type is missing.", expected="code")
-    if kind != "code":
-        message = "Only the authorization code flow is offered."
-        raise OAuthRefusal("unsupported_response_type", "response_type", message, expected="code", received=kind)
+        raise OAuthRefusal("invalid_request", "response_type_missing", "The parameter response_type is missing.", expected=allowed[0])
+    if sorted(kind.split()) not in [sorted(each.split()) for each in allowed]:
+        message = "This response_type is not offered to the application."
+        raise OAuthRefusal("unsupported_response_type", "response_type", message, expected=" or ".join(allowed), received=kind)
+
+
+def _nonce_where_an_id_token_comes(asked: _Asked) -> None:
+    """Core §3.2.2.1, §3.3.2.11: nothing else ties it to this browser."""
+    if "id_token" in asked.get("response_type").split() and not asked.get("nonce"):
+        raise OAuthRefusal("invalid_request", "nonce_missing", "An ID token through the browser needs a nonce (Core 3.2.2.1).")
 
 
 def _mode_is_allowed(asked: _Asked) -> None:
-    mode, modes = asked.get("response_mode"), asked.settings.response_modes
+    mode, modes = _asked_mode(asked.parameters), asked.settings.response_modes
+    if not is_code_alone(asked.get("response_type")):
+        modes = ("fragment", *(each for each in modes if not each.startswith("query")))
     if mode and mode not in modes:
         message = "This response_mode is not offered."
         raise OAuthRefusal("invalid_request", "response_mode", message, expected=" ".join(modes), received=mode)
@@ -166,7 +213,7 @@ def _pkce(asked: _Asked) -> None:
     """S20: S256 and nothing else; asked of everyone who is not marked otherwise."""
     challenge, method = asked.get("code_challenge"), asked.get("code_challenge_method")
     if not challenge and not method:
-        if asked.settings.require_pkce:
+        if asked.settings.require_pkce and "code" in asked.get("response_type").split():
             raise OAuthRefusal("invalid_request", "pkce_missing", "PKCE is required: the request has no code_challenge (RFC 7636).")
         return
     if method != "S256":
@@ -177,6 +224,12 @@ def _pkce(asked: _Asked) -> None:
         raise OAuthRefusal("invalid_request", "pkce_challenge", message, expected="43 characters")
 
 
+def _dpop_key_is_a_thumbprint(asked: _Asked) -> None:
+    if asked.get("dpop_jkt") and not _THUMBPRINT.fullmatch(asked.get("dpop_jkt")):
+        message = "The dpop_jkt is not a SHA-256 in base64url."
+        raise OAuthRefusal("invalid_request", "dpop_jkt_unfit", message, expected="43 characters")
+
+
 def _is_fit(text: str) -> bool:
     return len(text.encode(errors="replace")) <= _MOST_BYTES and not _CONTROL.search(text)
 
@@ -184,10 +237,12 @@ def _is_fit(text: str) -> bool:
 _RULES: tuple[Callable[[_Asked], None], ...] = (
     _nothing_repeated,
     _no_request_object,
-    _only_code,
+    _type_is_allowed,
+    _nonce_where_an_id_token_comes,
     _mode_is_allowed,
     _texts_are_bounded,
     _prompt_makes_sense,
     _max_age_is_a_number,
     _pkce,
+    _dpop_key_is_a_thumbprint,
 )

@@ -18,6 +18,7 @@ from idp.keys import KeyRing
 from idp.protocols.oidc.gate import settings_of
 from idp.protocols.oidc.parameter import Parameters, read_parameters
 from idp.protocols.oidc.provider import subject_for
+from idp.protocols.oidc.signing import Signer
 from idp.secret import new_id
 from idp.sso.client import Client
 from idp.sso.notice import BackChannel, Frame, Notice
@@ -70,11 +71,12 @@ def return_url(state: Mapping[str, Any]) -> str:
     return f"{uri}{'&' if '?' in uri else '?'}{urlencode({'state': state['state']})}"
 
 
-def notice_to(client: Client, session: Session, *, issuer: str, keys: KeyRing, now: Now) -> Notice | None:
+def notice_to(client: Client, session: Session, *, issuer: str, keys: KeyRing, signer: Signer, now: Now) -> Notice | None:
     """The back channel proves itself; the frame is for clients that have no other way."""
     settings = settings_of(client)
     if settings.backchannel_logout_uri:
-        token = keys.current.jwt(_logout_claims(client, session, issuer, now()), type="logout+jwt")
+        claims = _logout_claims(client, session, issuer, keys, now())
+        token = signer.sign(settings.id_token_signed_response_alg, claims, type="logout+jwt")
         return BackChannel(settings.backchannel_logout_uri, {"logout_token": token})
     if settings.frontchannel_logout_uri:
         uri = settings.frontchannel_logout_uri
@@ -82,11 +84,11 @@ def notice_to(client: Client, session: Session, *, issuer: str, keys: KeyRing, n
     return None
 
 
-def _logout_claims(client: Client, session: Session, issuer: str, now: int) -> dict[str, Any]:
+def _logout_claims(client: Client, session: Session, issuer: str, keys: KeyRing, now: int) -> dict[str, Any]:
     """S45. No nonce, so that it can never pass for an ID token (Back-Channel Logout §2.4)."""
     return {
         "iss": issuer,
-        "sub": subject_for(client, session.subject_id),
+        "sub": subject_for(client, session.subject_id, keys),
         "aud": client.id,
         "iat": now,
         "exp": now + _LOGOUT_TOKEN_LIFE,

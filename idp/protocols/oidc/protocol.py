@@ -2,47 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-from urllib.parse import urlencode
+from collections.abc import Collection, Mapping
+from typing import Any, get_args
 
-from oic.oauth2.message import Message
-from oic.oic.message import AuthorizationErrorResponse
-
+from idp.audit import Audit
 from idp.clock import Now
 from idp.errors import Refusal
 from idp.keys import KeyRing
-from idp.protocols.oidc.authentication import authenticate
-from idp.protocols.oidc.claim import Member, claims_of, read_claims_parameter
+from idp.protocols.oidc.assertion import Assertions
+from idp.protocols.oidc.authentication import ClientAuthentication
+from idp.protocols.oidc.authorization import Requests
+from idp.protocols.oidc.caller import Caller
+from idp.protocols.oidc.claim import Member, claims_of, names_of
+from idp.protocols.oidc.client_key import ClientKeys, Fetch
 from idp.protocols.oidc.error import OAuthError, OAuthRefusal, describe, front_channel_code
+from idp.protocols.oidc.front_channel import FrontChannel
 from idp.protocols.oidc.gate import (
-    check_rules,
-    echoed_state,
-    granted_scopes,
-    known_client,
     oidc_client,
-    registered_redirect,
-    requested_max_age,
-    response_mode,
     settings_of,
 )
+from idp.protocols.oidc.grant.desk import TokenDesk
+from idp.protocols.oidc.grant.device_sign_on import is_of_device
+from idp.protocols.oidc.grant.request import TokenRequest
+from idp.protocols.oidc.grant.standing import Gone
 from idp.protocols.oidc.hint import read_hint
 from idp.protocols.oidc.logout import Ending, ending_for, notice_to, read_logout_parameters, return_url
-from idp.protocols.oidc.metadata import Documents, metadata_of
-from idp.protocols.oidc.parameter import Parameters, read_parameters
-from idp.protocols.oidc.provider import OidcProvider, subject_for
-from idp.protocols.oidc.settings import origin_of
-from idp.protocols.oidc.state import OidcState, Token
-from idp.sso.answer import Answer, FormPost, Redirect
+from idp.protocols.oidc.metadata import Documents, Offer, metadata_of
+from idp.protocols.oidc.parameter import read_parameters
+from idp.protocols.oidc.proof import Proofs
+from idp.protocols.oidc.provider import PLACES, OidcProvider
+from idp.protocols.oidc.pushed import PushedRequests
+from idp.protocols.oidc.registration.desk import RegistrationDesk
+from idp.protocols.oidc.request_object import RequestObjects
+from idp.protocols.oidc.response import Responses
+from idp.protocols.oidc.settings import OidcServerSettings, ResponseType, origin_of
+from idp.protocols.oidc.signing import Signer
+from idp.protocols.oidc.state import OidcState
+from idp.sso.answer import Answer, Redirect
 from idp.sso.client import Client, Clients, Snapshot
 from idp.sso.notice import Notice
 from idp.sso.protocol import Grant, SignOnRequest
+from idp.sso.release import read_release
 from idp.sso.session import Participant, Session, Sessions
+from idp.sso.subject import Subjects
 from idp.sso.ticket import Tickets
 from idp.store import Store
-
-_READ_BESIDE_PYOP = frozenset({"claims", "id_token_hint", "max_age", "response_mode"})
-_KEPT = ("client_id", "redirect_uri", "response_type", "state", "nonce", "code_challenge")
 
 
 class OidcProtocol:
@@ -50,116 +54,151 @@ class OidcProtocol:
 
     name = "oidc"
 
-    def __init__(self, url: str, *, clients: Clients, keys: KeyRing, store: Store, sessions: Sessions, codes: Tickets, now: Now) -> None:
-        self.documents = Documents(url, keys)
+    def __init__(
+        self,
+        url: str,
+        *,
+        clients: Clients,
+        keys: KeyRing,
+        store: Store,
+        sessions: Sessions,
+        codes: Tickets,
+        subjects: Subjects,
+        gone: Gone,
+        fetch: Fetch,
+        audit: Audit,
+        now: Now,
+        server: OidcServerSettings,
+        certificates: bool = False,
+    ) -> None:
+        self.documents = Documents(url, keys, clients, Offer(certificates=certificates, registration=server.registration))
+        self.registration = RegistrationDesk(url, server, clients=clients, keys=keys, store=store, fetch=fetch, audit=audit, now=now)
         self._url = url
         self._clients = clients
         self._keys = keys
         self._now = now
-        self._state = OidcState(store, sessions, codes, now=now)
-        self._provider = OidcProvider(metadata_of(url), state=self._state, clients=clients, keys=keys, now=now)
+        self._client_keys = ClientKeys(store, fetch, now=now)
+        self._authentication = ClientAuthentication(clients, Assertions(url, store, self._client_keys, now=now))
+        self._signer = Signer(keys, self._client_keys)
+        self._provider = OidcProvider(
+            metadata_of(url, Offer(response_types=get_args(ResponseType))),
+            state=OidcState(codes),
+            clients=clients,
+            keys=keys,
+            signer=self._signer,
+            now=now,
+        )
+        self.proofs = Proofs(keys, store, now=now)
+        self._pushed = PushedRequests(store, now=now)
+        self._responses = Responses(url, self._signer, now=now)
+        self._requests = Requests(
+            url,
+            clients=clients,
+            keys=keys,
+            provider=self._provider,
+            authentication=self._authentication,
+            pushed=self._pushed,
+            objects=RequestObjects(url, self._client_keys, fetch, now=now),
+            proofs=self.proofs,
+            now=now,
+        )
+        self.desk = TokenDesk(
+            url,
+            authenticate=self._authentication.prove,
+            provider=self._provider,
+            clients=clients,
+            keys=keys,
+            store=store,
+            sessions=sessions,
+            subjects=subjects,
+            codes=codes,
+            gone=gone,
+            audit=audit,
+            now=now,
+            confirm=self.proofs.confirm,
+            check_holder=self.proofs.check_holder,
+        )
+        self._front_channel = FrontChannel(self._provider, self.desk.tokens)
         self._origins: tuple[Snapshot | None, frozenset[str]] = (None, frozenset())
 
     def read(self, text: str) -> tuple[SignOnRequest, Refusal | None]:
-        """An authorization request, from its query string or form body; with a Refusal when it must be refused.
+        """An authorization request; with a Refusal when it must be refused. Raises BadRequest (S2)."""
+        return self._requests.read(text)
 
-        Raises BadRequest while there is no address to which a refusal may go (S2).
-        """
-        parameters = read_parameters(text)
-        client = known_client(self._clients, parameters)
-        back = {
-            "redirect_uri": registered_redirect(client, parameters),
-            "response_mode": response_mode(client, parameters),
-            "state": echoed_state(parameters),
-        }
-        try:
-            return self._asked(client, parameters, back), None
-        except Refusal as refusal:
-            return SignOnRequest(self.name, client.id, back), refusal
-
-    def _asked(self, client: Client, parameters: Parameters, back: Mapping[str, str]) -> SignOnRequest:
-        check_rules(client, parameters)
-        requested, demanded = read_claims_parameter(parameters.get("claims"), client.release)
-        demanded = self._hinted(client, parameters) or demanded
-        scopes = granted_scopes(client, parameters)
-        read_by_pyop = {**parameters.without(_READ_BESIDE_PYOP), "scope": " ".join(scopes)}
-        message = self._provider.parse_authentication_request(urlencode(read_by_pyop))
-        prompts = set(parameters.get("prompt").split())
-        max_age = requested_max_age(parameters)
-        asked = {**back, **{name: message[name] for name in _KEPT if name in message}, "scope": scopes, "claims": requested}
-        return SignOnRequest(
-            self.name,
-            client.id,
-            asked | ({"demanded_sub": demanded} if demanded else {}),
-            passive="none" in prompts,
-            # choosing an account means signing in; consent is the association's, which registered the client (S14)
-            fresh=bool(prompts & {"login", "select_account"}) or max_age == 0,
-            max_age=max_age,
-            login_hint=parameters.get("login_hint")[:256],
-        )
-
-    def _hinted(self, client: Client, parameters: Parameters) -> str:
-        """The member of the id_token_hint; an expired one of ours is as good. Raises OAuthRefusal."""
-        token = parameters.get("id_token_hint")
-        if not token:
-            return ""
-        hint = read_hint(token, issuer=self._url, keys=self._keys, now=self._now)
-        if hint is None or hint.client_id != client.id:
-            message = "The id_token_hint is not an ID token that was issued here to this application."
-            raise OAuthRefusal("invalid_request", "hint_invalid", message)
-        return hint.subject_id
+    def push(self, body: str, caller: Caller) -> dict[str, Any]:
+        """A pushed authorization request (RFC 9126). Raises OAuthError, OAuthRefusal."""
+        return self._requests.push(body, caller)
 
     def respond(self, request: SignOnRequest, grant: Grant) -> tuple[Answer, Mapping[str, Any]]:
         """The code. The participant state is empty: session and client have all that a logout notice needs."""
+        if is_of_device(request):
+            return self.desk.device_sign_on.let_in(request, grant), {}
         member = Member(grant, claims_of(grant.client.release, grant.attributes))
-        return _answer(request.state, self._provider.authorize(request.state, member)), {}
+        _check_context(request, grant)
+        told = self._front_channel.answer(request.state, member)
+        if request.state.get("pushed"):
+            self._pushed.spend(request.state["pushed"])
+        return self._responses.make(grant.client, request.state, told), {}
+
+    def discloses(self, request: SignOnRequest, grant: Grant) -> Collection[str]:
+        """The claims of this request, and what its scopes open later."""
+        member = Member(grant, claims_of(grant.client.release, grant.attributes))
+        claims = {name for place in PLACES for name in self._provider.claims_at(place, request.state, member)}
+        tables = settings_of(grant.client).member_data
+        opened = {theirs for scope in request.state["scope"] if scope in tables for theirs in names_of(read_release(tables[scope]))}
+        return claims | opened | ({"offline_access"} & set(request.state["scope"]))
+
+    def withdraw(self, subject_id: str, client_id: str) -> None:
+        """Access and refresh tokens of the client about the member."""
+        self.desk.tokens.withdraw_from(client_id, subject_id)
 
     def refuse(self, request: SignOnRequest, refusal: Refusal, reference: str) -> Answer:
-        told = {"error": front_channel_code(refusal), "error_description": describe(refusal, reference), "iss": self._url}
+        if is_of_device(request):
+            return self.desk.device_sign_on.refused(request, reference)
+        told = {"error": front_channel_code(refusal), "error_description": describe(refusal, reference)}
         state = {"state": request.state["state"]} if request.state["state"] else {}
-        return _answer(request.state, AuthorizationErrorResponse(**told, **state))  # type: ignore[no-untyped-call]
+        return self._responses.make(oidc_client(self._clients, request.client_id), request.state, told | state)
 
     def logout_notice(self, participant: Participant, session: Session) -> Notice | None:
         client = oidc_client(self._clients, participant.client_id)
-        return notice_to(client, session, issuer=self._url, keys=self._keys, now=self._now) if client else None
+        return notice_to(client, session, issuer=self._url, keys=self._keys, signer=self._signer, now=self._now) if client else None
 
     def logout_answer(self, state: Mapping[str, Any], *, complete: bool) -> Answer:  # noqa: ARG002
         """Back to the client with its state; there is no way to tell it that another client could not be told."""
         return Redirect(return_url(state) or f"{self._url}/logout")
 
-    def token(self, body: str, authorization: str) -> dict[str, Any]:
+    def token(self, body: str, caller: Caller) -> dict[str, Any]:
         """The token endpoint. Raises OAuthError."""
-        response: dict[str, Any] = self._provider.handle_token_request(body, {"Authorization": authorization}).to_dict()
-        return response
+        return self.desk.endpoint.answer(body, caller)
 
-    def userinfo(self, authorization: str, body: str) -> dict[str, Any]:
-        """What the bearer may see of the member (Core §5.3). Raises OAuthError."""
-        token = self._state.find_access_token(_bearer(authorization, body))
-        client = oidc_client(self._clients, token.client_id) if token else None
-        if token is None or client is None:
-            message = "The access token is not known, or its time or its session is over."
-            raise OAuthError("invalid_token", "token_unknown", message, status=401, scheme="Bearer")
-        return {**token.claims, "sub": subject_for(client, token.subject_id)}
+    def userinfo(self, caller: Caller, body: str) -> dict[str, Any] | str:
+        """What the bearer may see of the member (Core §5.3), signed where the client wants it so. Raises OAuthError."""
+        client, claims = self.desk.resource.userinfo(caller, body)
+        return self._signer.for_userinfo(client, {"iss": self._url, "aud": client.id, **claims}) or claims
 
-    def introspect(self, body: str, authorization: str) -> dict[str, Any]:
-        """RFC 7662: a client with a secret learns of its own tokens; of all others, that they are not active (S31). Raises OAuthError."""
+    def introspect(self, body: str, caller: Caller) -> tuple[dict[str, Any], Client]:
+        """RFC 7662: what there is to know of a token, and who asked. Raises OAuthError."""
         form = read_parameters(body)
-        client = authenticate(self._clients, form, authorization)
-        if settings_of(client).public:
-            message = "Introspection is for clients with a secret."
-            raise OAuthError("invalid_client", "client_authentication", message, status=401, scheme="Basic")
-        token = self._state.find_access_token(form.get("token"))
-        if token is None or token.client_id != client.id:
-            return {"active": False}
-        return self._active(client, token)
+        client = self._authentication.prove(form, caller)
+        return self.desk.inspection.describe(form.get("token"), client), client
 
-    def revoke(self, body: str, authorization: str) -> None:
+    def revoke(self, body: str, caller: Caller) -> None:
         """RFC 7009. Raises OAuthError."""
         form = read_parameters(body)
-        client = authenticate(self._clients, form, authorization)
+        client = self._authentication.prove(form, caller)
         if not form.get("token"):
             raise OAuthError("invalid_request", "token_missing", "The parameter token is missing.", client_id=client.id)
-        self._state.revoke_access_token(form.get("token"), client.id)
+        self.desk.inspection.revoke(form.get("token"), client)
+
+    def introspect_signed(self, body: str, caller: Caller) -> str:
+        """The same, signed (RFC 9701). Raises OAuthError."""
+        described, client = self.introspect(body, caller)
+        return self.desk.inspection.signed(described, client)
+
+    def begin_device(self, body: str, caller: Caller) -> dict[str, Any]:
+        """The device authorization endpoint (RFC 8628 §3.1). Raises OAuthError."""
+        form = read_parameters(body)
+        return self.desk.devices.begin(TokenRequest(self._authentication.prove(form, caller), form))
 
     def read_logout(self, text: str, session: Session | None) -> Ending | None:
         """A client's logout request in the browser of `session`; None when nothing proves it, so that the member must be asked (S42).
@@ -185,35 +224,12 @@ class OidcProtocol:
             self._origins = (snapshot, origins)
         return origin in origins
 
-    def _active(self, client: Client, token: Token) -> dict[str, Any]:
-        return {
-            "active": True,
-            "token_type": "Bearer",
-            "client_id": client.id,
-            "sub": subject_for(client, token.subject_id),
-            "scope": token.scope,
-            "iss": self._url,
-            "iat": token.issued,
-            "exp": token.expires,
-        }
 
-
-def _answer(state: Mapping[str, Any], message: Message) -> Answer:
-    """By the response mode that was settled when the request was read."""
-    uri = str(state["redirect_uri"])
-    if state["response_mode"] == "form_post":
-        return FormPost(uri, {name: str(value) for name, value in message.items()})  # type: ignore[no-untyped-call]
-    return Redirect(str(message.request(uri)))  # type: ignore[no-untyped-call]
-
-
-def _bearer(authorization: str, body: str) -> str:
-    """The token of the header, or of a form body (RFC 6750 §2.1, §2.2); never of the query (§5.3). Raises OAuthError."""
-    scheme, _, token = authorization.partition(" ")
-    in_body = read_parameters(body).get("access_token")
-    if authorization and in_body:
-        raise OAuthError("invalid_request", "token_twice", "The access token came in the header and in the body.", scheme="Bearer")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()
-    if in_body and not authorization:
-        return in_body
-    raise OAuthError("", "token_missing", "An access token is needed: Authorization: Bearer ...", status=401, scheme="Bearer")
+def _check_context(request: SignOnRequest, grant: Grant) -> None:
+    """An essential `acr` is kept or refused; there is no stronger sign-in to step up to (Core §5.5.1.1). Raises OAuthRefusal."""
+    wanted = request.state.get("contexts")
+    if wanted and grant.session.context not in wanted:
+        message = "The application insists on a way of signing in that is not offered here."
+        raise OAuthRefusal(
+            "unmet_authentication_requirements", "acr_unmet", message, expected=" ".join(wanted), received=grant.session.context
+        )

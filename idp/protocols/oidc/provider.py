@@ -9,15 +9,13 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-import hmac
 import logging
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from oic.exception import PyoidcError
-from oic.oic.message import AccessTokenResponse, AuthorizationResponse
-from pyop.exceptions import InvalidTokenRequest
+from oic.oic.message import AuthorizationResponse
 from pyop.exceptions import OAuthError as PyopError
 from pyop.message import AuthorizationRequest
 from pyop.provider import Provider
@@ -26,35 +24,39 @@ from pyop.userinfo import Userinfo
 
 from idp.clock import Now
 from idp.keys import KeyRing
-from idp.protocols.oidc.authentication import authenticate
 from idp.protocols.oidc.claim import Member, ReleasedClaims, claims_by_scope
-from idp.protocols.oidc.error import OAuthError, OAuthRefusal
+from idp.protocols.oidc.error import OAuthRefusal
 from idp.protocols.oidc.gate import oidc_client, settings_of
-from idp.protocols.oidc.parameter import read_parameters
+from idp.protocols.oidc.signing import Signer
 from idp.protocols.oidc.state import OidcState
 from idp.sso.client import Client, Clients
-from idp.sso.session import Session
-from idp.sso.ticket import Ticket
 
 ID_TOKEN_LIFE = 3600  # seconds; some clients take it for the length of their own session
 OVERRIDDEN = (
     "_check_subject_identifier_matches_requested",
     "_create_signed_id_token",
     "_create_subject_identifier",
-    "_do_code_exchange",
-    "_do_token_refresh",
-    "_verify_client_authentication",
 )
-CALLED = ("_add_access_token_to_response", "_get_requested_claims_in")
+CALLED = ("_get_requested_claims_in",)
 """Private names of pyop that are called here, as they are."""
 
-_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 §4.1
+Place = Literal["id_token", "userinfo"]
+PLACES: tuple[Place, ...] = ("id_token", "userinfo")
 
 
 class OidcProvider(Provider):  # type: ignore[misc]  # pyop has no types
     """One for the process; it keeps nothing of a request."""
 
-    def __init__(self, metadata: Mapping[str, Any], *, state: OidcState, clients: Clients, keys: KeyRing, now: Now) -> None:
+    def __init__(
+        self,
+        metadata: Mapping[str, Any],
+        *,
+        state: OidcState,
+        clients: Clients,
+        keys: KeyRing,
+        signer: Signer,
+        now: Now,
+    ) -> None:
         # pyop refuses an http issuer, which a trial on this machine has; our own settings allow http on loopback alone
         secured = {"issuer": re.sub("^http:", "https:", metadata["issuer"]), "scopes_supported": list(metadata["scopes_supported"])}
         super().__init__(
@@ -69,6 +71,7 @@ class OidcProvider(Provider):  # type: ignore[misc]  # pyop has no types
         self._state = state
         self._our_clients = clients
         self._keys = keys
+        self._signer = signer
         self._now = now
         logging.getLogger("pyop").setLevel(logging.WARNING)  # below that it writes codes, tokens and claims to the log (S30, G-S10)
 
@@ -100,13 +103,19 @@ class OidcProvider(Provider):  # type: ignore[misc]  # pyop has no types
         response["iss"] = self._issuer
         return response
 
-    def handle_token_request(self, request_body: str, http_headers: Mapping[str, str] | None = None) -> Any:
-        """pyop's dispatch by grant type. Raises OAuthError."""
-        try:
-            return super().handle_token_request(request_body, http_headers)
-        except InvalidTokenRequest as error:
-            message = f"Only the grant_type authorization_code is offered ({error.oauth_error})."
-            raise OAuthError(str(error.oauth_error), "grant_type", message) from None
+    def id_token(
+        self, client: Client, subject_id: str, claims: Mapping[str, Any], *, nonce: str | None, access_token: str, code: str = ""
+    ) -> str:
+        """An ID token, for the token endpoint or for the browser."""
+        return self._create_signed_id_token(client.id, subject_for(client, subject_id, self._keys), claims, nonce, code, access_token)
+
+    def check_subject(self, request: Mapping[str, Any], member: Member) -> None:
+        """That the member is the one that the request wants, if it wants one. Raises OAuthRefusal."""
+        self._check_subject_identifier_matches_requested(request, self._create_subject_identifier(member))
+
+    def claims_at(self, place: Place, request: Mapping[str, Any], member: Member) -> dict[str, Any]:
+        """What a request of that scope and those `claims` reads of the member, in the ID token or at userinfo."""
+        return self._claims(request, member, place)
 
     def _claims(self, request: Mapping[str, Any], member: Member, place: str) -> dict[str, Any]:
         """What was released of the member, less what this request did not ask for."""
@@ -117,7 +126,7 @@ class OidcProvider(Provider):  # type: ignore[misc]  # pyop has no types
         return claims
 
     def _create_subject_identifier(self, user_id: Member, *_: str) -> str:
-        return subject_for(user_id.grant.client, user_id.grant.session.subject_id)
+        return subject_for(user_id.grant.client, user_id.grant.session.subject_id, self._keys)
 
     def _check_subject_identifier_matches_requested(self, authentication_request: Mapping[str, Any], sub: str) -> None:
         """The `sub` of an id_token_hint or of the claims parameter. Raises OAuthRefusal (Core §3.1.2.1)."""
@@ -125,78 +134,37 @@ class OidcProvider(Provider):  # type: ignore[misc]  # pyop has no types
             message = "Another member is signed in than the one that the application asked for."
             raise OAuthRefusal("login_required", "other_subject", message)
 
-    def _verify_client_authentication(self, request_body: str, http_headers: Mapping[str, str] | None = None) -> dict[str, str]:
-        form = read_parameters(request_body)
-        client = authenticate(self._our_clients, form, (http_headers or {}).get("Authorization", ""))
-        return {**form.values, "client_id": client.id}
-
-    def _do_code_exchange(self, request: Mapping[str, str], *_: object) -> AccessTokenResponse:
-        if not request.get("code"):
-            raise OAuthError("invalid_request", "code_missing", "The parameter code is missing.", client_id=request["client_id"])
-        ticket = self._state.redeem_code(request["code"], request["client_id"])
-        _check_binding(ticket, request)
-        client = oidc_client(self._our_clients, ticket.client_id)
-        assert client is not None  # it has just authenticated
-        access_token = self._state.create_access_token(ticket)
-        response = AccessTokenResponse()  # type: ignore[no-untyped-call]
-        self._add_access_token_to_response(response, access_token)
-        response["scope"] = list(ticket.data["scope"])
-        if "openid" in ticket.data["scope"]:
-            response["id_token"] = self._create_signed_id_token(
-                client.id,
-                subject_for(client, ticket.session.subject_id),
-                ticket.data["id_token"],
-                ticket.data.get("nonce"),
-                None,
-                access_token.value,
-                _session_claims(ticket.session),
-            )
-        return response
-
-    def _do_token_refresh(self, request: Mapping[str, str]) -> AccessTokenResponse:
-        raise OAuthError("unsupported_grant_type", "grant_type", "Refresh tokens are not offered.", client_id=request["client_id"])
-
     def _create_signed_id_token(
         self,
         client_id: str,
         sub: str,
         user_claims: Mapping[str, Any] | None = None,
         nonce: str | None = None,
-        authorization_code: str | None = None,  # noqa: ARG002  only flows that are not offered have one here
+        authorization_code: str | None = None,
         access_token_value: str | None = None,
         extra_id_token_claims: Mapping[str, Any] | None = None,
     ) -> str:
-        """S33, signed with the current key: pyop knows one key, and takes four times as long."""
+        """S33, signed by us: pyop knows one key, and takes four times as long."""
+        client = oidc_client(self._our_clients, client_id)
+        assert client is not None  # it has just asked
+        algorithm = settings_of(client).id_token_signed_response_alg
         claims = {**(user_claims or {}), **(extra_id_token_claims or {}), "iss": self._issuer, "sub": sub, "aud": client_id}
         claims |= {"iat": self._now(), "exp": self._now() + self.id_token_lifetime}
         if nonce:
             claims["nonce"] = nonce
         if access_token_value:
-            claims["at_hash"] = _base64url(hashlib.sha256(access_token_value.encode()).digest()[:16])
-        return self._keys.current.jwt(claims, type="JWT")
+            claims["at_hash"] = half_hash(algorithm, access_token_value)
+        if authorization_code:
+            claims["c_hash"] = half_hash(algorithm, authorization_code)
+        return self._signer.for_id_token(client, claims)
 
 
-def subject_for(client: Client, subject_id: str) -> str:
-    """The member's `sub` at this client. Here pairwise identifiers would come in, from the client's sector alone (S39)."""
-    assert settings_of(client).subject_type == "public"
-    return subject_id
-
-
-def _session_claims(session: Session) -> dict[str, Any]:
-    return {"auth_time": session.auth_time, "sid": session.id, "acr": session.context, "amr": list(session.methods)}
-
-
-def _check_binding(ticket: Ticket, request: Mapping[str, str]) -> None:
-    """S19, S21: the redirect URI is the same, and the verifier belongs to the challenge or both are missing (V38). Raises OAuthError."""
-    if request.get("redirect_uri") != ticket.data["redirect_uri"]:
-        message = "The redirect_uri is not the one of the authorization request."
-        raise OAuthError("invalid_grant", "code_redirect_uri", message, client_id=ticket.client_id)
-    challenge, verifier = ticket.data.get("code_challenge", ""), request.get("code_verifier", "")
-    if not challenge and not verifier:
-        return
-    if not _VERIFIER.fullmatch(verifier) or not hmac.compare_digest(_base64url(hashlib.sha256(verifier.encode()).digest()), challenge):
-        message = "The code_verifier does not belong to the authorization request."
-        raise OAuthError("invalid_grant", "pkce_verifier", message, client_id=ticket.client_id)
+def subject_for(client: Client, subject_id: str, keys: KeyRing) -> str:
+    """The member's `sub` at this client: the iMIS ID, or one that only clients of the same sector share (S39, Core §8.1). The sector
+    is the client's own, never the request's; the identifier is a MAC, so that nothing of it has to be kept, moved or restored but
+    the secret that lies beside the keys."""
+    settings = settings_of(client)
+    return subject_id if settings.subject_type == "public" else keys.pairwise("oidc.sub", settings.sector, subject_id)
 
 
 def _verify(request: AuthorizationRequest) -> None:
@@ -205,8 +173,11 @@ def _verify(request: AuthorizationRequest) -> None:
         authorization_request_verify(request)
 
 
-def _base64url(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+def half_hash(algorithm: str, value: str) -> str:
+    """`at_hash` and `c_hash` (Core §3.1.3.6): of Ed25519 the hash is SHA-512, which it uses itself."""
+    digest = hashlib.sha512 if algorithm == "EdDSA" else hashlib.sha256
+    whole = digest(value.encode()).digest()
+    return base64.urlsafe_b64encode(whole[: len(whole) // 2]).rstrip(b"=").decode()
 
 
 class _Registered(Mapping[str, Mapping[str, Any]]):
@@ -221,7 +192,7 @@ class _Registered(Mapping[str, Mapping[str, Any]]):
             raise KeyError(client_id)
         return {
             "redirect_uris": settings_of(client).redirect_uris,
-            "response_types": ["code"],
+            "response_types": settings_of(client).response_types,
             "subject_type": settings_of(client).subject_type,
         }
 

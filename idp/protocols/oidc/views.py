@@ -10,9 +10,13 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, redirect, request
 
 from idp.errors import IdpError, new_reference
+from idp.protocols.oidc.caller import Caller
+from idp.protocols.oidc.certificate import read_certificate
 from idp.protocols.oidc.error import OAuthError, back_channel_code, describe
 from idp.protocols.oidc.gate import settings_of
+from idp.protocols.oidc.grant.guess import claimed_client
 from idp.protocols.oidc.logout import read_logout_parameters
+from idp.protocols.oidc.parameter import read_parameters
 from idp.protocols.oidc.protocol import OidcProtocol
 from idp.sso.answer import Redirect
 from idp.sso.logout import Beginning
@@ -26,6 +30,7 @@ def oidc_pages(gateway: Gateway, protocol: OidcProtocol) -> Blueprint:
     """Everything under /oauth/, and the two documents under /.well-known/."""
     pages = Blueprint("oidc", __name__)
     documents = protocol.documents
+    machine = Machine(gateway, protocol)
 
     @pages.get("/.well-known/openid-configuration")
     @pages.get("/.well-known/oauth-authorization-server")
@@ -43,19 +48,19 @@ def oidc_pages(gateway: Gateway, protocol: OidcProtocol) -> Blueprint:
 
     @pages.route("/oauth/token", methods=["POST", "OPTIONS"])
     def token() -> Response:
-        return machine(lambda: protocol.token(_body(), _authorization()))
+        return machine.answer(lambda: protocol.token(_body(), machine.caller()))
+
+    @pages.post("/oauth/par")
+    def push() -> Response:
+        return machine.answer(lambda: protocol.push(_body(), machine.caller()), status=201)
 
     @pages.route("/oauth/userinfo", methods=["GET", "POST", "OPTIONS"])
     def userinfo() -> Response:
-        return machine(lambda: protocol.userinfo(_authorization(), _body()))
+        return machine.answer(lambda: protocol.userinfo(machine.caller(), _body()))
 
     @pages.route("/oauth/revoke", methods=["POST", "OPTIONS"])
     def revoke() -> Response:
-        return machine(lambda: protocol.revoke(_body(), _authorization()))
-
-    @pages.post("/oauth/introspect")
-    def introspect() -> Response:
-        return machine(lambda: protocol.introspect(_body(), _authorization()))
+        return machine.answer(lambda: protocol.revoke(_body(), machine.caller()))
 
     @pages.route("/oauth/logout", methods=["GET", "POST"])
     def logout() -> Response:
@@ -79,20 +84,70 @@ def oidc_pages(gateway: Gateway, protocol: OidcProtocol) -> Blueprint:
             return gateway.send(protocol.logout_answer(ending.state, complete=True))
         return gateway.end(ending.session_id, reason="oidc.client", beginning=Beginning("oidc", ending.beginner, ending.state))
 
-    def machine(act: Callable[[], dict[str, Any] | None]) -> Response:
-        """The JSON of what was done, or of why it was not; readable by scripts of public clients' own sites, and by no others."""
+    return pages
+
+
+class Machine:
+    """Answers programs: in JSON, with OAuth's own errors, readable by scripts of public clients' own sites, and by no others."""
+
+    def __init__(self, gateway: Gateway, protocol: OidcProtocol) -> None:
+        self._gateway = gateway
+        self._protocol = protocol
+        self._guesses = protocol.desk.guesses
+
+    def caller(self) -> Caller:
+        return Caller(
+            authorization=request.headers.get("Authorization", ""),
+            proofs=tuple(request.headers.getlist("DPoP")),
+            certificate=read_certificate(self._gateway.certificate_text()),
+            method=request.method,
+            url=f"{self._gateway.url}{request.path}",
+        )
+
+    def body(self) -> str:
+        return _body()
+
+    def answer(self, act: Callable[[], dict[str, Any] | str | None], *, status: int = 200) -> Response:
+        """What was done, as JSON or as a JWT, or why it was not."""
+        response = self.answer_server(lambda: _json(act(), status=status))
+        return _readable(response) if self._protocol.allows_origin(request.headers.get("Origin", "")) else response
+
+    def answer_server(self, act: Callable[[], Response]) -> Response:
+        """The same for what no script ever calls, because it takes a secret."""
         if request.method == "OPTIONS":
             response = Response(status=204)
         else:
             try:
-                response = _json(act())
+                response = self._guarded(act)
             except IdpError as error:
-                response = refused(error)
-        return _readable(response) if protocol.allows_origin(request.headers.get("Origin", "")) else response
+                response = self._refused(error)
+        if "DPoP" in request.headers:
+            response.headers["DPoP-Nonce"] = self._protocol.proofs.nonce()  # so that the next proof has it (RFC 9449 §8.2)
+        return response
 
-    def refused(error: IdpError) -> Response:
+    def json(self, value: dict[str, Any]) -> Response:
+        """An answer that no cache keeps."""
+        return _json(value)
+
+    def _guarded(self, act: Callable[[], Response]) -> Response:
+        """Raises IdpError; a wrong client secret is counted."""
+        if self._guesses.any_shut:
+            self._guesses.admit(*self._who())
+        try:
+            return act()
+        except IdpError as error:
+            if error.cause == "oidc.client_authentication":
+                self._guesses.failed(*self._who())
+            raise
+
+    def _who(self) -> tuple[str, str]:
+        """The client that the caller says to be, and where from."""
+        client_id = claimed_client(request.headers.get("Authorization", ""), read_parameters(_body()).get("client_id"))
+        return client_id, self._gateway.address()
+
+    def _refused(self, error: IdpError) -> Response:
         reference = new_reference()
-        gateway.audit.record(
+        self._gateway.audit.record(
             "request.refused",
             cause=error.cause,
             reference=reference,
@@ -104,13 +159,13 @@ def oidc_pages(gateway: Gateway, protocol: OidcProtocol) -> Blueprint:
         response = _json({"error": code, "error_description": describe(error, reference)} if code else None)
         response.status_code = error.status
         if isinstance(error, OAuthError) and error.scheme:
-            challenge = f'{error.scheme} realm="{gateway.url}"'
-            response.headers["WWW-Authenticate"] = f'{challenge}, error="{code}"' if code and error.scheme == "Bearer" else challenge
+            challenge = f'{error.scheme} realm="{self._gateway.url}"'
+            response.headers["WWW-Authenticate"] = (
+                f'{challenge}, error="{code}"' if code and error.scheme in ("Bearer", "DPoP") else challenge
+            )
         if error.retry_after is not None:
             response.headers["Retry-After"] = str(error.retry_after)
         return response
-
-    return pages
 
 
 def _sent() -> str:
@@ -121,10 +176,6 @@ def _sent() -> str:
 def _body() -> str:
     """The form body; a body of another kind counts as empty (RFC 6749 §4.1.3, Appendix B)."""
     return request.get_data().decode(errors="replace") if request.mimetype == _FORM else ""
-
-
-def _authorization() -> str:
-    return request.headers.get("Authorization", "")
 
 
 def _see(url: str) -> Response:
@@ -140,9 +191,11 @@ def _public(document: bytes) -> Response:
     return response
 
 
-def _json(value: dict[str, Any] | None) -> Response:
+def _json(value: dict[str, Any] | str | None, *, status: int = 200) -> Response:
     """RFC 6749 §5.1 wants it out of every cache (S29); `Cache-Control: no-store` stands on all our answers that do not say otherwise."""
-    response = Response(b"" if value is None else json.dumps(value).encode(), mimetype="application/json")
+    if isinstance(value, str):
+        return Response(value, status=status, content_type="application/jwt")
+    response = Response(b"" if value is None else json.dumps(value).encode(), status=status, mimetype="application/json")
     response.headers["Pragma"] = "no-cache"
     return response
 
@@ -150,9 +203,9 @@ def _json(value: dict[str, Any] | None) -> Response:
 def _readable(response: Response) -> Response:
     """CORS for one origin, without credentials: what these endpoints answer depends on no cookie."""
     response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
-    response.headers["Access-Control-Allow-Headers"] = "authorization, content-type"
+    response.headers["Access-Control-Allow-Headers"] = "authorization, content-type, dpop"
     response.headers["Access-Control-Allow-Methods"] = "GET, POST"
-    response.headers["Access-Control-Expose-Headers"] = "WWW-Authenticate"
+    response.headers["Access-Control-Expose-Headers"] = "WWW-Authenticate, DPoP-Nonce"
     response.headers["Access-Control-Max-Age"] = "600"
     response.headers["Vary"] = "Origin"
     return response

@@ -1,0 +1,39 @@
+"""What tokens carry of the sign-on they come from, and the way back from it to a session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from idp.protocols.oidc.grant.access_token import Access
+from idp.protocols.oidc.grant.refresh_token import Lasting
+from idp.sso.session import Session
+
+
+def login_of(session: Session) -> dict[str, Any]:
+    """The claims of OpenID Connect Core §2 about the login itself."""
+    return {"auth_time": session.auth_time, "sid": session.id, "acr": session.context, "amr": list(session.methods)}
+
+
+def session_of(lasting: Lasting) -> Session:
+    """The sign-on of a family that outlives its session, as it was."""
+    return _as_it_was(lasting.login, lasting.subject_id, ends=lasting.ends)
+
+
+def session_of_access(access: Access) -> Session:
+    """The sign-on that an access token comes from, as it was."""
+    return _as_it_was(access.login, access.subject_id, ends=0)
+
+
+def _as_it_was(login: Mapping[str, Any], subject_id: str, *, ends: int) -> Session:
+    return Session(
+        login["sid"],
+        subject_id,
+        username="",
+        auth_time=login["auth_time"],
+        login_id="",
+        ends=ends,
+        last_seen=login["auth_time"],
+        context=login["acr"],
+        methods=tuple(login["amr"]),
+    )

@@ -1,0 +1,45 @@
+"""Standing: whether the member of a token may still enter the client, and what it may see of them now.
+
+Asked at every refresh, exchange and look at member data, with the same rules as at sign-on: a login that was disabled, a
+membership that has lapsed since, data older than the client's `max_age` count there, too (S49, V51).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from idp.clock import Now
+from idp.protocols.oidc.error import OAuthError
+from idp.sso.client import Client
+from idp.sso.entry import objection_to_grant
+from idp.sso.protocol import Grant
+from idp.sso.session import Session
+from idp.sso.subject import Subjects
+
+Gone = Callable[[str], object]
+"""Is told the id of a member whom the directory does not have any more: ends their sessions."""
+
+
+class Standing:
+    """Looks a member up for a client."""
+
+    def __init__(self, subjects: Subjects, *, gone: Gone, now: Now) -> None:
+        self._subjects = subjects
+        self._gone = gone
+        self._now = now
+
+    def exists(self, subject_id: str) -> bool:
+        """Whether the directory has the member, with a good login. Raises DirectoryUnavailable."""
+        return self._subjects.current(subject_id) is not None
+
+    def grant(self, client: Client, session: Session) -> Grant:
+        """The member as the client may see them now. Raises OAuthError, DirectoryUnavailable."""
+        subject = self._subjects.current(session.subject_id, max_age=client.max_age)
+        if subject is None:
+            self._gone(session.subject_id)
+            raise OAuthError("invalid_grant", "subject_gone", "The member's account was closed or disabled.", client_id=client.id)
+        grant = Grant(client, session, subject, client.release.apply(subject, self._now))
+        if objection := objection_to_grant(grant, now=self._now()):
+            message = "This member may not enter the application any more."
+            raise OAuthError("invalid_grant", objection.cause, message, client_id=client.id)
+        return grant
