@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -23,7 +23,7 @@ from idp.errors import ConfigError, IdpError
 from idp.keys import KeySettings
 from idp.protocols.cookie.settings import CookieSettings
 from idp.protocols.jsonp.settings import JsonpSettings
-from idp.protocols.oidc.settings import OidcSettings
+from idp.protocols.oidc.settings import OidcServerSettings, OidcSettings
 from idp.protocols.saml.settings import SamlServerSettings, SamlSettings
 from idp.protocols.token.settings import TokenSettings
 from idp.secret import digest
@@ -37,9 +37,9 @@ from idp.sso.session import SessionSettings
 from idp.sso.settings import FORMS, EntrySettings, ReleaseSetting
 from idp.sso.subject import FreshnessSettings
 from idp.store.choice import StoreSettings
+from idp.web.admission import ServiceSettings
 from idp.web.mail import MailSettings
-from idp.web.service import ServiceSettings
-from idp.web.settings import OutboundSettings, ServerSettings
+from idp.web.settings import OperatorSettings, OutboundSettings, ServerSettings
 
 PROTOCOLS = ("saml", "oidc", "token", "cookie", "jsonp")
 _CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}")
@@ -54,6 +54,8 @@ class ClientTable(Settings):
     """Where the application begins: members' start page links to it."""
     bridge: str = ""
     """A vendor product whose usual settings stand under the ones given here."""
+    bridge_values: dict[str, str] = Field(default_factory=dict)
+    """What the bridge asks for, such as { host = "learn.example.org" }; `idp bridges show NAME` says what."""
     release: ReleaseSetting | None = None
     """What it may see of a member: names, or `ours=theirs`, or a table. Not given: username, email and the names. Empty: nothing.
     In a table, theirs = { from = "paid_through", rule = "after_today", type = "boolean" } makes an attribute; required = true insists."""
@@ -63,8 +65,13 @@ class ClientTable(Settings):
     """How old a member's data may be for this application; older ones are asked for first, however long that takes."""
     grace: bool = False
     """Whether members may enter whose password the membership system could not be asked about; see [grace]."""
+    consent: Literal["association", "ask"] = "association"
+    """"association": by registering the application you agreed for your members. "ask": each member is asked once, and again when it
+    wants more; they take it back at /consent."""
     secret: SecretSetting | None = None
     """The client's secret, by reference."""
+    old_secret: SecretSetting | None = None
+    """Its secret until now, which is taken beside the new one while the vendor changes over."""
     secret_sha256: tuple[str, ...] = ()
     """SHA-256 of the client's secrets, in hex; two at a time let a vendor change over."""
     saml: SamlSettings | None = None
@@ -83,7 +90,9 @@ class ClientTable(Settings):
         given = [protocol for protocol in PROTOCOLS if getattr(self, protocol) is not None]
         if len(given) != 1:
             raise ValueError(f"has {' and '.join(given) or 'no protocol'}: give exactly one of the tables {', '.join(PROTOCOLS)}")
-        if self.oidc and not self.oidc.public and not (self.secret or self.secret_sha256):
+        if self.oidc and self.oidc.needs_plain_secret and not self.secret:
+            raise ValueError("client_secret_jwt needs the secret itself, by reference: secret = { env = ... }")
+        if self.oidc and self.oidc.needs_secret and not (self.secret or self.secret_sha256):
             raise ValueError("needs a secret, with which its server shows who it is; or oidc.public = true, if it can keep none")
         return self
 
@@ -120,10 +129,14 @@ class Config(Settings):
     """How old a member's data may be."""
     outbound: OutboundSettings = OutboundSettings()
     """Calls to vendors."""
+    operators: OperatorSettings = OperatorSettings()
+    """Who may read figures and state."""
     service: ServiceSettings = ServiceSettings()
     """The web service at which vendors' servers redeem tokens."""
     saml: SamlServerSettings = SamlServerSettings()
     """Ourselves as a SAML entity."""
+    oidc: OidcServerSettings = OidcServerSettings()
+    """Ourselves as an OpenID Connect provider."""
     clients: dict[str, ClientTable] = Field(default_factory=dict)
     """The applications."""
 
@@ -166,20 +179,22 @@ class Loaded:
 
 def make_client(client_id: str, table: ClientTable, raw: Mapping[str, Any], *, source: str) -> Client:
     protocol = next(protocol for protocol in PROTOCOLS if getattr(table, protocol) is not None)
-    own = (digest(table.secret.reveal()),) if table.secret else ()
+    own = tuple(secret for secret in (table.secret, table.old_secret) if secret)
     return Client(
         id=client_id,
         name=table.name or client_id,
         protocol=protocol,
         settings=getattr(table, protocol),
         release=read_release(table.release),
-        secrets=(*own, *table.secret_sha256),
+        secrets=(*(digest(secret.reveal()) for secret in own), *table.secret_sha256),
+        shared=own,
         url=table.url,
         source=source,
         table=raw,
         entry=table.entry,
         max_age=table.max_age,
         grace=table.grace,
+        asks_consent=table.consent == "ask",
     )
 
 
@@ -233,7 +248,7 @@ def _merge_bridges(raw: dict[str, Any]) -> None:
 def _with_bridge(table: dict[str, Any]) -> dict[str, Any]:
     """The bridge's settings under the client's own."""
     name = table.get("bridge")
-    return merge(bridge_table(name), table) if isinstance(name, str) and name else table
+    return merge(bridge_table(name, table), table) if isinstance(name, str) and name else table
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

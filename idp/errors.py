@@ -62,6 +62,13 @@ class LoginRequired(Refusal):
         super().__init__("signon.login_required", "Nobody is signed in here, and the application asked not to show a sign-in page.")
 
 
+class CannotTell(Refusal):
+    """Something that we depend on does not answer, and the client forbade to show a page that says so."""
+
+    def __init__(self) -> None:
+        super().__init__("signon.cannot_tell", "The sign-in service cannot tell at the moment. Try again in a few minutes.")
+
+
 class AccessDenied(Refusal):
     """The member is who they say, and may not enter this client."""
 

@@ -48,13 +48,30 @@ def _client(protocol: str) -> str:
     client_id, name = _CLIENTS[protocol]
     fields = ClientTable.model_fields
     lines = [f"# {fields[protocol].description}", f"# [clients.{client_id}]", f'# name = "{name}"']
-    for key in ("url", "bridge", "release", "max_age", "grace", "secret", "secret_sha256"):
-        lines += [*_comment(fields[key].description), _line("", key, fields[key].get_default(), commented=True)]
+    for key in ("url", "bridge", "bridge_values", "release", "max_age", "grace", "consent", "secret", "old_secret", "secret_sha256"):
+        lines += [*_comment(fields[key].description), _line("", key, fields[key].get_default(call_default_factory=True), commented=True)]
     for part in (protocol, "entry") if protocol == "saml" else (protocol,):
-        lines.append(f"# [clients.{client_id}.{part}]")
-        for key, field in _type_of(fields[part].annotation).model_fields.items():
-            lines += [*_comment(field.description), _line("", key, field.get_default(call_default_factory=True), commented=True)]
+        lines += _table(f"clients.{client_id}.{part}", _type_of(fields[part].annotation), only_there=protocol == "token")
     return "\n".join(lines) + "\n"
+
+
+def _table(name: str, model: type[BaseModel], *, only_there: bool) -> list[str]:
+    """A client's table, and the tables in it. One that is absent by default is shown where `only_there` says so: once."""
+    lines, inner = [f"# [{name}]"], []
+    for key, field in model.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        nested = _nested(field.annotation)
+        if nested is None:
+            lines += [*_comment(field.description), _line("", key, default, commented=True)]
+        elif default is not None or only_there:
+            inner += [*_comment(field.description), *_table(f"{name}.{key}", nested, only_there=only_there)]
+    return lines + inner
+
+
+def _nested(annotation: Any) -> type[BaseModel] | None:
+    """The type of a table in a table."""
+    parts = (annotation, *getattr(annotation, "__args__", ()))
+    return next((each for each in parts if isinstance(each, type) and issubclass(each, BaseModel)), None)
 
 
 def _type_of(annotation: Any) -> type[BaseModel]:

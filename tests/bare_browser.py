@@ -39,6 +39,9 @@ class BareBrowser:
         except (ConnectionError, http.client.HTTPException):
             return self.again().ask(method, path)
 
+    def cookie_names(self) -> set[str]:
+        return set(self._cookies)
+
     def cookie_values(self) -> list[str]:
         return list(self._cookies.values())
 
@@ -86,6 +89,11 @@ class Relying:
         self._basic = {"Authorization": "Basic " + base64.b64encode(f"rp:{secret}".encode()).decode()}
         self._verifier = secrets.token_urlsafe(32)
         self.tokens: list[str] = []
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """The header that proves the client."""
+        return dict(self._basic)
 
     def exchange(self, code: str) -> dict[str, str]:
         """The body of the token request."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from idp.directory import Subject
 from idp.secret import Secret
-from idp.sso.notice import BackChannel
+from idp.sso.notice import BackChannel, Outcome
 
 PASSWORD = "correct horse"
 
@@ -64,6 +64,6 @@ class Letterbox:
         self.notices: list[BackChannel] = []
         self.reachable = True
 
-    def deliver(self, notices: Sequence[BackChannel]) -> list[bool]:
+    def deliver(self, notices: Sequence[BackChannel], *, within: float) -> list[Outcome]:
         self.notices += notices
-        return [self.reachable] * len(notices)
+        return [Outcome(self.reachable, "" if self.reachable else "outbound.connection")] * len(notices)

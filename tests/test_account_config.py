@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
 from idp.app import create_app
 from idp.config import Loaded, load
 from idp.errors import ConfigError
 from idp.store import Store
 from idp.store.sqlite import SqliteStore
+from idp.web.mail import mail_renderer
 
 PEOPLE = '[[people]]\nid = "101"\nusername = "ada"\npassword = "demo"\n'
 MINIMAL = '[server]\nurl = "https://login.example.org"\n[directory]\nkind = "people"\npeople = "people.toml"\n'
@@ -74,3 +76,50 @@ def test_U31_a_map_without_values_says_what_is_missing(tmp_path: Path) -> None:
     rules = '[clients.events.release]\nkind = { from = "member_type", rule = "map" }\n'
     (problem,) = problems(tmp_path, rules + CLIENT)
     assert problem.startswith("line 7: clients.events.release.kind: the rule map wants values")
+
+
+LINKED = ("forgot_password_url", "forgot_username_url", "create_account_url")
+
+
+@pytest.mark.parametrize("name", LINKED)
+def test_each_linked_page_is_told_the_way_back(tmp_path: Path, store: Store, name: str) -> None:
+    loaded = read(tmp_path, f'[login]\n{name} = "https://m.example.org/x?returnurl={{return}}"\n')
+    page = create_app(loaded, store).test_client().get("/login", base_url="https://login.example.org").text
+    assert 'href="https://m.example.org/x?returnurl=https%3A%2F%2Flogin.example.org%2Flogin"' in page
+
+
+def test_the_linked_page_for_a_new_password_is_told_the_way_back(tmp_path: Path, store: Store) -> None:
+    loaded = read(tmp_path, '[login]\nchange_password_url = "https://m.example.org/x?back={return}"\n')
+    answer = create_app(loaded, store).test_client().get("/.well-known/change-password")
+    assert answer.location == "https://m.example.org/x?back=https%3A%2F%2Flogin.example.org%2F"
+
+
+class TestOwnLetters:
+    """[mail] templates."""
+
+    def letter(self, folder: Path, name: str, form: str) -> str:
+        app = Flask("idp.web")
+        return mail_renderer(app.jinja_env, folder)(
+            f"mail/{name}.{form}", {"username": "<ada>", "link": "https://x/1", "minutes": 20, "house": "A&B"}
+        )
+
+    def test_a_letter_of_the_associations_own_takes_the_place_of_ours(self, tmp_path: Path) -> None:
+        (tmp_path / "reset.txt").write_text("Subject: Neues Passwort\n\nHallo {{ username }}: {{ link }}\n", encoding="utf-8")
+        assert self.letter(tmp_path, "reset", "txt") == "Subject: Neues Passwort\n\nHallo <ada>: https://x/1"
+        assert "was changed just now" in self.letter(tmp_path, "changed", "txt")
+
+    def test_a_frame_of_its_own_is_around_all_html_letters_and_nothing_in_it_is_markup(self, tmp_path: Path) -> None:
+        (tmp_path / "layout.html").write_text("<h1>Ours</h1>{% block main %}{% endblock %}")
+        html = self.letter(tmp_path, "reset", "html")
+        assert html.startswith("<h1>Ours</h1>")
+        assert "&lt;ada&gt;" in html
+
+    @pytest.mark.parametrize("text", ["{% if %}", "{{ link", "\udcff"])
+    def test_one_that_is_no_template_stops_the_start(self, tmp_path: Path, text: str) -> None:
+        (tmp_path / "reset.html").write_text(text, errors="surrogateescape")
+        with pytest.raises(ConfigError, match=r"mail\.templates: reset\.html"):
+            self.letter(tmp_path, "reset", "html")
+
+    def test_a_folder_that_is_not_there_stops_the_start(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="is no folder"):
+            self.letter(tmp_path / "gone", "reset", "txt")

@@ -135,6 +135,37 @@ def test_drift_of_a_column_is_told_until_it_is_put_right(imis: SimulatedImis, tm
         assert "the IQA $/Sso/Profile has no column CE Credits" in directory.check()
 
 
+@pytest.mark.parametrize("broken", [{"mode": "status"}, {"mode": "truncated"}, {"mode": "html200"}])
+def test_an_iqa_that_is_not_required_leaves_its_attributes_out_and_says_so(
+    imis: SimulatedImis, tmp_path: Path, broken: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with opened(imis, tmp_path, iqa=[{**PROFILE, "required": False}]) as directory:
+        imis.order(**broken, path="/api/query")
+        for _ in range(2):
+            found = directory.authenticate("ada", DEMO)
+            assert found is not None
+            assert "chapter" not in found.attributes
+        imis.order("none")
+        assert "the attributes of the IQA $/Sso/Profile are left out" in directory.check()
+    assert [record.message.partition(":")[0] for record in caplog.records] == ["the attributes of the IQA $/Sso/Profile are left out"]
+
+
+def test_an_iqa_that_is_required_fails_the_sign_in_even_beside_one_that_is_not(imis: SimulatedImis, tmp_path: Path) -> None:
+    with opened(imis, tmp_path, iqa=[{**PROFILE, "required": False}, COMMITTEES]) as directory:
+        imis.order("status", path="/api/query")
+        with pytest.raises(DirectoryUnavailable):
+            directory.authenticate("ada", DEMO)
+
+
+def test_what_may_be_left_out_is_asked_for_last(imis: SimulatedImis, tmp_path: Path) -> None:
+    with opened(imis, tmp_path, iqa=[{**PROFILE, "required": False}, COMMITTEES], iqa_endpoint="query") as directory:
+        imis.order("status", path="/api/query", after=True)
+        with pytest.raises(DirectoryUnavailable) as caught:
+            directory.find("1001")
+        assert imis.requests("GET /api/query") == 2, "the required one, and its one retry"
+        assert "status 500" in caught.value.received
+
+
 def test_a_column_that_settings_name_and_nobody_ever_saw_is_told(imis: SimulatedImis, tmp_path: Path) -> None:
     wrong = {**PROFILE, "columns": {"x": "Chaptr"}, "parameters": ["{username}", ""]}
     with opened(imis, tmp_path, iqa=[wrong]) as directory:
@@ -162,3 +193,27 @@ def test_subscriptions_are_an_attribute_if_asked_for(imis: SimulatedImis, tmp_pa
     with opened(imis, tmp_path, read_subscriptions=True) as directory:
         assert attributes(directory)["subscriptions"] == ("JOURNAL", "NEWS")
         assert "subscriptions" not in attributes(directory, "1002")
+
+
+def test_groups_of_a_class_are_an_attribute_if_asked_for(imis: SimulatedImis, tmp_path: Path) -> None:
+    with opened(imis, tmp_path, group_classes={"panels": "COMMITTEE", "chapters": "CHAPTER"}, read_committees=False) as directory:
+        found = attributes(directory, "1002")
+        assert found["panels"] == ("Board of Directors", "Education Committee", "Finance Committee")
+        assert not found.keys() & {"chapters", "committees"}
+
+
+@pytest.mark.parametrize("body", [{"Result": None}, {"Result": {"Party": {}}}, {}, {"Result": "x"}])
+def test_F12_an_answer_to_FindRelationships_that_is_no_list_is_unavailable(
+    imis: SimulatedImis, tmp_path: Path, body: dict[str, Any]
+) -> None:
+    with opened(imis, tmp_path, group_classes={"chapters": "CHAPTER"}) as directory:
+        imis.order("raw", path="/api/groupmember/_execute", body=json.dumps(body))
+        with pytest.raises(DirectoryUnavailable):
+            directory.find("1001")
+
+
+def test_S98_a_membership_of_somebody_else_is_passed_over(imis: SimulatedImis, tmp_path: Path) -> None:
+    others = [{"Group": {"Name": "North"}, "Party": {"PartyId": "1002"}, "IsActive": True}]
+    with opened(imis, tmp_path, group_classes={"chapters": "CHAPTER"}) as directory:
+        imis.order("raw", path="/api/groupmember/_execute", body=json.dumps({"Result": {"$values": others}}))
+        assert "chapters" not in attributes(directory)

@@ -66,7 +66,7 @@ class TestOneKey:
     def test_its_name_is_the_rfc_7638_thumbprint_of_its_public_key(self, ring: KeyRing) -> None:
         (published,) = ring.jwks()["keys"]
         assert RSAKey.import_key(published).thumbprint() == published["kid"] == ring.current.kid  # type: ignore[arg-type]
-        assert set(published) == {"kty", "n", "e", "kid", "use", "alg"}, "nothing of the private key"
+        assert set(published) == {"kty", "n", "e", "kid", "use"}, "nothing of the private key"
 
     def test_its_signature_verifies_by_its_certificate(self, ring: KeyRing) -> None:
         public = ring.current.certificate.public_key()
@@ -247,5 +247,6 @@ class TestPairwise:
 
 def test_the_ring_file_holds_no_secret(ring: KeyRing, folder: Path) -> None:
     (entry,) = json.loads((folder / "ring.json").read_text(encoding="utf-8"))
-    assert entry == {"kid": ring.current.kid, "state": "current", "created": NOON}
+    standing = {"state": "current", "since": NOON}
+    assert entry == {"kid": ring.current.kid, "created": NOON, "uses": {"saml": standing, "oidc": standing}}
     assert x509.load_pem_x509_certificate((folder / f"{entry['kid']}.pem").read_bytes()) == ring.current.certificate

@@ -19,12 +19,13 @@ LAYERS = [
     {"web"},
     {"sso"},
     {"directory", "store", "keys"},
-    {"audit", "errors", "secret", "clock", "settings"},
+    {"audit", "log", "errors", "secret", "clock", "settings"},
 ]
 """From the top down: a module imports from its own layer or a lower one."""
 
 HOMES = {
-    "flask": ["web/", "protocols/*/views.py", "app.py", "demo/"],
+    "flask": ["web/", "protocols/*/views.py", "protocols/*/*/views.py", "app.py", "demo/"],
+    "jinja2": ["web/mail.py"],
     "werkzeug": ["web/", "protocols/*/views.py", "demo/"],
     "saml2": ["protocols/saml/"],
     "lxml": ["protocols/saml/"],
@@ -34,7 +35,7 @@ HOMES = {
     "bson": ["store/"],
     "fiftyone": ["store/"],
     "urllib3": ["directory/imis_*.py", "web/outbound.py"],
-    "cryptography": ["keys.py", "protocols/saml/", "protocols/oidc/", "directory/imis_token.py", "demo/"],
+    "cryptography": ["keys/", "protocols/saml/", "protocols/oidc/", "directory/imis_token.py", "demo/"],
     "pydantic": [
         "settings.py",
         "web/vendors/settings.py",
@@ -42,6 +43,7 @@ HOMES = {
         "example.py",
         "*/settings.py",
         "protocols/*/settings.py",
+        "protocols/*/*/settings.py",
         "*/choice.py",
     ],
     "pydantic_core": ["config.py", "example.py"],
@@ -50,9 +52,11 @@ HOMES = {
     "click": ["cli/"],
     "onelogin": ["demo/"],
     "authlib": ["demo/"],
-    "joserfc": ["demo/"],
+    "joserfc": ["protocols/oidc/", "demo/"],
     "requests": ["demo/"],
     "zeep": ["directory/imis_soap.py"],
+    "pythonjsonlogger": ["log.py"],
+    "prometheus_client": ["web/metric.py"],
 }
 """Each library, and the only places (under idp/) that import it."""
 

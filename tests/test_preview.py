@@ -81,6 +81,10 @@ def test_source_decision_release_and_each_rendering_are_shown(folder: Path) -> N
     assert '<attribute name="member"><value>true</value></attribute>' in shown["service_xml"]
 
 
+def test_a_member_is_named_by_user_name_too_whether_or_not_they_ever_signed_in(folder: Path) -> None:
+    assert preview(folder, "shop", "ADA")["source"] == preview(folder, "shop", "101")["source"]
+
+
 def test_who_would_be_turned_away_is_shown_with_the_cause(folder: Path) -> None:
     shown = preview(folder, "shop", "102")
     assert shown["entry"] == {"allowed": False, "cause": "entry.member_type", "missing": ["points"]}

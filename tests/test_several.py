@@ -99,6 +99,9 @@ class Making(Listed):
 
     changed: list[Subject] = field(default_factory=list)
 
+    def find_by_username(self, username: str) -> Subject | None:
+        return Subject(username, username) if username in self.names else None
+
     def find_by_email(self, email: str) -> list[Subject]:
         return [Subject(name, name) for name in self.names if email == f"{name}@mail.example"]
 

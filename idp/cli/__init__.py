@@ -5,12 +5,16 @@ from __future__ import annotations
 import click
 
 from idp import __version__
+from idp.cli.add import add
+from idp.cli.audit import audit
+from idp.cli.bridge import bridges
 from idp.cli.check import check
 from idp.cli.client import clients
 from idp.cli.demo import demo
 from idp.cli.key import keys, metadata
 from idp.cli.output import config_option
 from idp.cli.preview import preview
+from idp.cli.refresh import accept, diff, refresh
 from idp.cli.run import run
 from idp.cli.session import sessions
 
@@ -22,5 +26,7 @@ def main() -> None:
     """One sign-in for every vendor of an association that runs iMIS."""
 
 
-for command in (run, demo, check, keys, metadata, clients, sessions, preview):
+for part in (add, refresh, diff, accept):
+    clients.add_command(part)
+for command in (run, demo, check, keys, metadata, clients, bridges, sessions, preview, audit):
     main.add_command(command)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from idp.cli.output import command_options, load_config, opened_parts, result, say
-from idp.keys import KeyRing, SigningKey
+from idp.cli.rotation import described, making, ring_of, rotate
+from idp.keys import USES, EdwardsKey, EveryKey, KeyRing, SigningKey
 
 
 @click.group()
@@ -16,54 +17,37 @@ def keys() -> None:
 @keys.command()
 @command_options
 def create() -> None:
-    """Make the first signing key."""
+    """Make the first signing key, and prepare the next one."""
     loaded = load_config()
-    key = KeyRing(loaded.config.keys.folder).create(bits=loaded.config.keys.rsa_bits, common_name=_common_name(loaded.config.server.url))
-    say(f"made signing key {key.kid}")
-    result({"key": _described(key)})
+    ring, how = KeyRing(loaded.config.keys.folder), making(loaded)
+    key = ring.create(**how)
+    following = ring.publish(uses=USES, **how)
+    say(f"made signing key {key.kid}; {following.kid} is published beside it and will be the next")
+    result({"key": described(key), "next": described(following)})
 
 
 @keys.command("list")
 @command_options
 def list_keys() -> None:
-    """List the keys that are published."""
-    published = KeyRing(load_config().config.keys.folder).published
-    for key in published:
-        say(f"{key.state:8} {key.kid}  RSA-{key.private.key_size}  certificate until {key.certificate.not_valid_after_utc:%Y-%m-%d}")
-    result({"keys": [_described(key) for key in published]})
+    """List the keys that are published, for SAML and for tokens."""
+    rings = [ring_of(load_config(), use) for use in USES]
+    published: list[tuple[str, EveryKey]] = [(ring.use, key) for ring in rings for key in ring.every]
+    for use, key in published:
+        size = "Ed25519" if isinstance(key, EdwardsKey) else f"{'RSA' if isinstance(key, SigningKey) else 'P'}-{key.size}"
+        say(f"{use:5} {key.state:8} {key.kid}  {size}  certificate until {key.certificate.not_valid_after_utc:%Y-%m-%d}")
+    result({"keys": [{"use": use, **described(key)} for use, key in published]})
 
 
-@keys.command()
-@command_options
-def rotate() -> None:
-    """Make the next key current; the old one stays published, and another next one is prepared."""
-    loaded = load_config()
-    key = KeyRing(loaded.config.keys.folder).rotate(bits=loaded.config.keys.rsa_bits, common_name=_common_name(loaded.config.server.url))
-    say(f"{key.kid} signs now; running workers follow within a second")
-    result({"key": _described(key)})
+keys.add_command(rotate)
 
 
 @click.command()
+@click.option("--client", metavar="ID", default="", help="As /saml/metadata/ID serves it to that application.")
 @command_options
-def metadata() -> None:
+def metadata(client: str) -> None:
     """Print our SAML metadata, as /saml/metadata serves it."""
     with opened_parts() as (_, parts):
         saml = parts.protocols.saml
-        document = saml.metadata().decode()
+        document = saml.metadata(client).decode()
         say(document)
         result({"entity_id": saml.entity_id, "metadata": document})
-
-
-def _common_name(url: str) -> str:
-    return url.partition("//")[2]
-
-
-def _described(key: SigningKey) -> dict[str, object]:
-    return {
-        "kid": key.kid,
-        "state": key.state,
-        "bits": key.private.key_size,
-        "created": key.created,
-        "not_after": key.certificate.not_valid_after_utc.isoformat(),
-        "certificate": key.certificate_base64,
-    }

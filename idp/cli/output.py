@@ -52,26 +52,27 @@ def _keep_json(context: click.Context, _: click.Parameter, value: bool) -> None:
 
 
 def _fail(error: IdpError) -> NoReturn:
-    if _wants_json():
+    if wants_json():
         click.echo(json.dumps({"error": error.cause, "message": error.message}))
     for line in error.problems if isinstance(error, ConfigError) else [error.message]:
         click.echo(f"idp: {line}", err=True)
     sys.exit(2 if isinstance(error, ConfigError) else 1)
 
 
-def _wants_json() -> bool:
+def wants_json() -> bool:
+    """Whether a program reads what this command prints."""
     return bool(click.get_current_context().find_root().meta.get("idp.json"))
 
 
 def say(text: str) -> None:
     """A line for people; silent with --json."""
-    if not _wants_json():
+    if not wants_json():
         click.echo(text)
 
 
 def result(value: dict[str, Any]) -> None:
     """The JSON object that ends a command with --json."""
-    if _wants_json():
+    if wants_json():
         click.echo(json.dumps(value, ensure_ascii=False))
 
 

@@ -9,7 +9,7 @@ import click
 
 from idp.app import Parts
 from idp.cli.output import command_options, opened_parts, result, say
-from idp.directory import Subject
+from idp.directory import NameFinder, Subject
 from idp.errors import IdpError
 from idp.protocols.oidc.claim import claims_of
 from idp.secret import new_id
@@ -22,7 +22,7 @@ from idp.web.profile import make_profile
 
 @click.command()
 @click.option("--client", "client_id", required=True, metavar="ID", help="The application.")
-@click.option("--user", required=True, metavar="ID|NAME|EMAIL", help="The member's iMIS ID; or the user name or address, where known.")
+@click.option("--user", required=True, metavar="ID|NAME|EMAIL", help="The member's iMIS ID, user name, or e-mail address.")
 @command_options
 def preview(client_id: str, user: str) -> None:
     """Show what an application would get of a member."""
@@ -36,12 +36,10 @@ def preview(client_id: str, user: str) -> None:
 
 
 def find_member(parts: Parts, user: str) -> Subject:
-    """By iMIS ID; else by address, where the directory can look for that; else among the members who have signed in. Raises IdpError."""
-    subject = parts.directory.find(user)
+    """By iMIS ID; else by user name; else by address, where the directory can look for that. Raises IdpError."""
+    subject = parts.directory.find(user) or _by_username(parts, user) or next(iter(_by_address(parts, user)), None)
     if subject is None:
-        subject = next(iter(_by_address(parts, user) + _remembered(parts, user)), None)
-    if subject is None:
-        message = f"Nobody is known by {user}: give the iMIS ID; a user name is known here only after its owner has signed in."
+        message = f"Nobody is known by {user}: give the iMIS ID, the user name or the e-mail address."
         raise IdpError("preview.user_unknown", message, status=404)
     return subject
 
@@ -82,12 +80,8 @@ def _by_address(parts: Parts, user: str) -> list[Subject]:
     return accounts.find_by_email(user) if accounts is not None and "@" in user else []
 
 
-def _remembered(parts: Parts, user: str) -> list[Subject]:
-    """As the directory has them now."""
-    wanted = user.strip().casefold()
-    names = {stored.key: stored.record["subject"]["username"] for stored in parts.store.list("subject")}
-    found = (parts.directory.find(subject_id) for subject_id, name in names.items() if str(name).casefold() == wanted)
-    return [subject for subject in found if subject is not None]
+def _by_username(parts: Parts, user: str) -> Subject | None:
+    return parts.directory.find_by_username(user) if isinstance(parts.directory, NameFinder) else None
 
 
 def _sample_session(parts: Parts, subject: Subject) -> Session:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 import click
 from granian import Granian
 from granian.constants import Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 import idp.app  # loaded before the workers are forked, so that they share its memory
 from idp.cli.output import command_options, load_config, say
+from idp.cli.rotation import making
 from idp.config import Loaded
 from idp.errors import ConfigError
-from idp.keys import KeyRing
+from idp.keys import USES, KeyRing
+from idp.log import SERVER_LOG
 from idp.store.choice import running_store
+from idp.web.crowd import THREADS
+from idp.web.metric import FOLDER_VARIABLE
 
+_CONNECTIONS = 2048  # of one worker; one more waits until the kernel takes it
+_HEADERS_WITHIN = 30_000  # milliseconds that a request's headers may take, and an idle connection may stay (F23)
+_LARGEST_HEADERS = 64 * 1024  # a signed SAML request in a URL may be long
 _DRAIN = 20  # seconds that requests in flight may take after SIGTERM (F3)
 
 
@@ -34,7 +43,11 @@ def serve(loaded: Loaded, *, listen: str | None = None, workers: int | None = No
     server = loaded.config.server
     host, port = parse_listen(listen or server.listen)
     prepare_keys(loaded)
-    with running_store(loaded.config.store, production=server.production, lasting=True) as choice:
+    with (
+        running_store(loaded.config.store, production=server.production, lasting=True) as choice,
+        tempfile.TemporaryDirectory(prefix="idp-metrics-") as figures,
+    ):
+        os.environ[FOLDER_VARIABLE] = figures  # workers keep their figures side by side, so that any of them can tell all
         os.environ[idp.app.CONFIG_VARIABLE] = str(loaded.path)
         os.environ[idp.app.STORE_VARIABLE] = choice.url
         say(f"store: {choice.why}")
@@ -47,21 +60,25 @@ def serve(loaded: Loaded, *, listen: str | None = None, workers: int | None = No
             port=port,
             interface=Interfaces.WSGI,
             workers=workers or server.workers,
-            blocking_threads=4,
+            blocking_threads=THREADS,
+            backpressure=_CONNECTIONS,
+            http1_settings=HTTP1Settings(header_read_timeout=_HEADERS_WITHIN, max_buffer_size=_LARGEST_HEADERS),
             factory=True,
             respawn_failed_workers=True,
             respawn_interval=0.2,
             workers_kill_timeout=_DRAIN,
             websockets=False,
             log_level=LogLevels.warning,
+            log_dictconfig=SERVER_LOG,
         ).serve()
 
 
 def prepare_keys(loaded: Loaded) -> None:
     """The first key is made when there is none at all; a folder that cannot be used stops the start with its sentence."""
     ring = KeyRing(loaded.config.keys.folder)
-    if ring.create_if_empty(bits=loaded.config.keys.rsa_bits, common_name=loaded.config.server.url.partition("//")[2]):
-        say(f"keys: made the first signing key in {loaded.config.keys.folder}")
+    if ring.create_if_empty(**making(loaded)):
+        ring.publish(uses=USES, **making(loaded))
+        say(f"keys: made the first signing key in {loaded.config.keys.folder}, and the next")
     ring.current  # noqa: B018  raises KeyProblem where nothing can sign
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 
 @dataclass(frozen=True)
@@ -70,4 +71,33 @@ class Resume:
     cookies: tuple[SharedCookie, ...] = ()
 
 
-Answer = Redirect | FormPost | Script | Page | Login | Resume
+@dataclass(frozen=True)
+class Handover:
+    """What the answer would have told the client, for the browser to hand to the client's page (FedCM). With a `cause`, it is a no."""
+
+    parameters: Mapping[str, str] = field(repr=False)
+    cause: str = ""
+    cookies: tuple[SharedCookie, ...] = ()
+
+    @property
+    def token(self) -> str | dict[str, str]:
+        """What the page gets: one thing for itself alone, several by their names."""
+        values = list(self.parameters.values())
+        return values[0] if len(values) == 1 else dict(self.parameters)
+
+
+Answer = Redirect | FormPost | Script | Page | Login | Resume | Handover
+
+
+def hand_over(answer: Answer, cause: str = "") -> Answer:
+    """An answer that was made for the return address, for the browser to hand over. One of our own pages stays what it is."""
+    match answer:
+        case Redirect(url):
+            parts = urlsplit(url)
+            return Handover(dict(parse_qsl(parts.query) + parse_qsl(parts.fragment)), cause)
+        case FormPost(_, fields):
+            return Handover(fields, cause)
+        case Script(_, value):
+            return Handover({name: told for name, told in value.items() if isinstance(told, str)}, cause)
+        case _:
+            return answer

@@ -28,12 +28,23 @@ class Client:
     settings: Any
     release: Release
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    """SHA-256 of each live secret."""
+    shared: tuple[Secret, ...] = ()
+    """Those of them that were given by reference, for what a client proves with the secret itself (client_secret_jwt)."""
     url: str = ""
     source: str = "file"
     table: Mapping[str, Any] = field(default_factory=dict, repr=False)
     entry: EntrySettings = field(default_factory=EntrySettings)
     max_age: int | None = None
     grace: bool = False
+    asks_consent: bool = False
+    fedcm: Any = None
+    """How its pages may ask by the browser's own hand; None where they may not."""
+
+    @property
+    def start_url(self) -> str:
+        """Where the application begins; whoever goes there is sent here again with a fresh request. Its settings may know it, too."""
+        return self.url or str(getattr(self.settings, "start_url", ""))
 
     def accepts(self, secret: Secret) -> bool:
         """Whether it is one of the client's live secrets, of which only SHA-256 is kept; each is compared in constant time (S27)."""
@@ -55,20 +66,27 @@ ReadClient = Callable[[str, Record], Client]
 """Turns the table of a client, as it would stand in idp.toml, into a Client. Raises IdpError with all that is wrong."""
 
 
-class Clients:
-    """Who may ask. A client of the file cannot be changed or hidden by one of the store."""
+Elsewhere = Callable[[str], Client | None]
+"""Finds a client that stands in neither list by its id, such as a member of a federation."""
 
-    def __init__(self, fixed: Iterable[Client], *, store: Store, read: ReadClient, audit: Audit) -> None:
+
+class Clients:
+    """Who may ask. A client of the file cannot be changed or hidden by one of the store, and neither by one from elsewhere."""
+
+    def __init__(
+        self, fixed: Iterable[Client], *, store: Store, read: ReadClient, audit: Audit, elsewhere: Elsewhere = lambda _: None
+    ) -> None:
         self._fixed = {client.id: client for client in fixed}
         self._store = store
         self._read = read
         self._audit = audit
+        self._elsewhere = elsewhere
         self._lock = threading.Lock()
         self._snapshot: Snapshot | None = None
         self._looked = float("-inf")
 
     def get(self, client_id: str) -> Client | None:
-        return self.snapshot().clients.get(client_id)
+        return self.snapshot().clients.get(client_id) or self._elsewhere(client_id)
 
     def of_file(self, protocol: str) -> list[Client]:
         """The clients of the configuration file that use the protocol; the store is not asked, so a server starts without it."""
@@ -102,6 +120,17 @@ class Clients:
         if not self._store.delete("client", client_id):
             raise IdpError("clients.unknown", f"There is no client {client_id}.", status=404)
         self._moved()
+
+    def change(self, client_id: str, table: Record) -> Client:
+        """Puts another table in the place of a stored client's. Raises IdpError when there is none, or the table is wrong."""
+        if client_id in self._fixed:
+            raise IdpError("clients.in_file", f"The client {client_id} stands in idp.toml: change it there.")
+        stored = self._store.get("client", client_id)
+        client = self._read(client_id, table)
+        if stored is None or not self._store.change("client", client_id, table, revision=stored.revision, expires=None):
+            raise IdpError("clients.unknown", f"There is no client {client_id}.", status=404)
+        self._moved()
+        return client
 
     def _moved(self) -> None:
         self._store.bump("setting", "clients.version", 1, expires=2**40)

@@ -8,7 +8,9 @@ from datetime import date, timedelta
 
 from idp.directory import Subject
 from idp.errors import AccessDenied
-from idp.sso.attribute import read_date
+from idp.sso.attribute import read_date, today_of
+from idp.sso.protocol import Grant
+from idp.sso.session import GRACE
 from idp.sso.settings import EntrySettings
 
 
@@ -28,6 +30,15 @@ class EntryDenied(AccessDenied):
 
     def __init__(self) -> None:
         super().__init__("entry.denied", "This member may not enter the application.")
+
+
+def objection_to_grant(grant: Grant, *, now: int) -> Objection | None:
+    """The first reason why this member, in this session, may not enter this client at `now` (seconds since 1970)."""
+    if grant.session.context == GRACE and not grant.client.grace:
+        return ungraced()
+    objection = objection_to(grant.subject, grant.client.entry, today=today_of(now))
+    missing = grant.client.release.missing(grant.attributes)
+    return objection or (lacking(missing) if missing else None)
 
 
 def objection_to(subject: Subject, settings: EntrySettings, *, today: date) -> Objection | None:

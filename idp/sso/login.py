@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from idp.audit import Audit
 from idp.clock import Now
-from idp.directory import Directory, DirectoryUnavailable, Subject
-from idp.errors import IdpError
+from idp.directory import Directory, DirectoryUnavailable, SignInBarred, Subject
+from idp.errors import IdpError, Unavailable
 from idp.secret import Secret
 from idp.settings import Duration, Settings
 from idp.sso.grace import Grace, GraceSettings, Verified
@@ -16,6 +17,8 @@ from idp.sso.session import GRACE, PASSWORD, Session, SessionCookies, Sessions
 from idp.sso.subject import Subjects
 from idp.sso.throttle import counter, network, spelling
 from idp.store import Store
+
+_AWAY = "The membership system does not answer at the moment. Please try again in a few minutes."
 
 
 class LoginSettings(Settings):
@@ -28,7 +31,7 @@ class LoginSettings(Settings):
     tries_per_address: int = 100
     """Wrong tries per network address and window: a whole office may share one."""
     forgot_password_url: str = ""
-    """Where a member asks for a new password."""
+    """Where a member asks for a new password. {return}, here and in the next three, stands for the way back."""
     change_password_url: str = ""
     """Where a member who is signed in sets another password."""
     forgot_username_url: str = ""
@@ -48,6 +51,17 @@ class BadCredentials(IdpError):
 
     def __init__(self) -> None:
         super().__init__("login.bad_credentials", "The user name or the password is not right. Please try again.")
+
+
+class Unnamed(IdpError):
+    """iMIS names nobody: its ticket is a guest's, is refused, has expired or was used before; or there is no cookie that it knows.
+    Which of them it is, iMIS does not tell (facts on iMIS, 2.2 and 3.3)."""
+
+    status = 401
+
+    def __init__(self) -> None:
+        message = "We were not told who you are. The sign-in was not finished, or it took too long. Please try again."
+        super().__init__("imis.unnamed", message)
 
 
 class Throttled(IdpError):
@@ -88,7 +102,10 @@ class LoginDesk:
         audit: Audit,
         now: Now,
         grace: Grace | None = None,
+        passwords: bool = True,
     ) -> None:
+        """`passwords` is False where members sign in at iMIS alone: then none that is shown here opens a session."""
+        self._passwords = passwords
         self._settings = settings
         self._grace = grace or Grace(GraceSettings(), store, now=now)
         self._directory = directory
@@ -103,22 +120,53 @@ class LoginDesk:
         """A new session, or `previous` renewed when it is the same member's; another member's is ended first, and its clients told.
 
         Where that logout has to take the browser to clients, it then goes on to `onward`, a URL of ours.
-        Raises BadCredentials, Throttled, DirectoryUnavailable.
+        Raises BadCredentials, SignInBarred, Throttled, DirectoryUnavailable.
         """
+        if not self._passwords:
+            raise BadCredentials
         known = self._check(username, password, address, self._grace)
-        subject = known.subject
+        signed = self._open(known.subject, previous, onward, context=GRACE if known.read else PASSWORD)
+        self._subjects.remember(known.subject, read=known.read)
+        event = "login.grace" if known.read else "login.ok"
+        self._audit.record(event, subject=known.subject.id, session=signed.session.id, address=address)
+        return signed
+
+    def recognise(self, whose: Callable[[Secret], Subject | None], proof: Secret, *, address: str) -> Subject:
+        """Who signed in at iMIS itself, by what the browser brings from there. Wrong ones count for the network address alone.
+
+        Raises Unnamed, Throttled, Unavailable.
+        """
+        origin = counter("address", network(address))
+        self._admit(origin, self._settings.tries_per_address, "login.address_throttled")
+        try:
+            subject = whose(proof)
+        except DirectoryUnavailable as error:
+            self._forgive(origin)
+            raise Unavailable(error.cause, _AWAY, received=error.received, retry_after=error.retry_after) from None
+        if subject is None or not subject.active:
+            self._audit.record("login.failed", cause="imis.unnamed", address=address)
+            raise Unnamed
+        self._forgive(origin)
+        return subject
+
+    def admit(self, subject: Subject, *, address: str, previous: Session | None, onward: str, dated: bool) -> SignedIn:
+        """A session for a member whom iMIS named, as in `sign_in`. `dated`: whether the password was typed just now."""
+        signed = self._open(subject, previous, onward, context=PASSWORD, dated=dated)
+        self._subjects.remember(subject)
+        self._audit.record("login.ok", subject=subject.id, session=signed.session.id, address=address, at="imis")
+        return signed
+
+    def _open(self, subject: Subject, previous: Session | None, onward: str, *, context: str, dated: bool = True) -> SignedIn:
         ended = None
         if previous is not None and previous.subject_id != subject.id:
             ended = self._logout.end(previous.id, reason="another_member", onward=onward)
-        session, cookies = self._sessions.open(subject, previous, context=GRACE if known.read else PASSWORD)
-        self._subjects.remember(subject, read=known.read)
-        self._audit.record("login.grace" if known.read else "login.ok", subject=subject.id, session=session.id, address=address)
+        session, cookies = self._sessions.open(subject, previous, context=context, dated=dated)
         return SignedIn(session, cookies, ended)
 
     def verify(self, username: str, password: Secret, *, address: str) -> Subject:
         """Whose password it is, for a member who is signed in and proves it once more; under the same limits as a login.
 
-        Raises BadCredentials, Throttled, DirectoryUnavailable.
+        Raises BadCredentials, SignInBarred, Throttled, DirectoryUnavailable.
         """
         return self._check(username, password, address, None).subject
 
@@ -133,6 +181,10 @@ class LoginDesk:
         self._admit(account, self._settings.tries_per_account, "login.account_throttled")
         try:
             subject = self._directory.authenticate(name, password)
+        except SignInBarred as error:  # it counts as a try, for iMIS may have counted it
+            self._grace.refuted(name, password)
+            self._audit.record("login.failed", cause=error.cause, account=account, address=address)
+            raise
         except DirectoryUnavailable:
             known = grace.verify(name, password) if grace else None
             if not known and self._grace.on:

@@ -2,7 +2,7 @@
 
 The session is taken out of the store in one atomic step: one caller wins, double clicks and replays do nothing. Then
 everything issued in it is deleted, back-channel notices go out together, and a *run* is kept for what needs the browser:
-front-channel clients are visited one after the other, and the page shows what became of each.
+front-channel clients are visited one after the other, then iMIS's own sign-out if it is known, and the page shows what became of each.
 """
 
 from __future__ import annotations
@@ -13,27 +13,36 @@ from typing import Any, Literal
 
 from idp.audit import Audit
 from idp.clock import Now
+from idp.directory.door import Exit
 from idp.secret import Secret, digest, new_id
 from idp.sso.answer import Answer, Redirect, SharedCookie
 from idp.sso.notice import BackChannel, ClearCookie, Frame, FrontChannel, Messenger, Notice
 from idp.sso.protocol import ClientProtocol
 from idp.sso.session import Participant, Session, Sessions
 from idp.store import Store, StoreUnavailable
+from idp.store.reading import read_as
 
 RowState = Literal["done", "asked", "waiting", "failed", "untold"]
 _RUN_LIFE = 3600
+_FIRST_TRY = 1.5
 
 
 @dataclass(frozen=True)
 class Row:
     """What became of one client: `done` is proven by its answer, `asked` is not, `waiting` is still to be visited,
-    `failed` could not be reached or said no, `untold` has no way to be told."""
+    `failed` could not be reached or said no, `untold` has no way to be told. iMIS itself has a row, too: its id begins with "@", which
+    no client's does, `account` is what members call their account there, and `done` means that it sent the browser back."""
 
     client_id: str
     state: RowState
     url: str = ""
     reply_to: str = ""
     fields: Mapping[str, str] = field(default_factory=dict, repr=False)
+    account: str = ""
+
+    @property
+    def is_imis(self) -> bool:
+        return self.client_id.startswith("@")
 
 
 @dataclass(frozen=True)
@@ -71,8 +80,13 @@ class Run:
 
     @property
     def complete(self) -> bool:
-        """Whether every client has proven that it heard; `asked` proves nothing."""
+        """Whether every client has proven that it heard, and iMIS, too; `asked` proves nothing."""
         return all(row.state == "done" for row in self.rows)
+
+    @property
+    def heard(self) -> bool:
+        """The same of the clients alone: iMIS takes part in no client's session."""
+        return all(row.state == "done" for row in self.rows if not row.is_imis)
 
 
 class Logout:
@@ -87,7 +101,12 @@ class Logout:
         store: Store,
         audit: Audit,
         now: Now,
+        url: str = "",
+        exit_of: Callable[[str], Exit | None] = lambda _: None,
     ) -> None:
+        """`url` is ours; `exit_of` tells iMIS's sign-out for a member's id."""
+        self._url = url
+        self._exit_of = exit_of
         self._sessions = sessions
         self._protocols = protocols
         self._messenger = messenger
@@ -102,7 +121,7 @@ class Logout:
             return None
         self._forget_issued(session)
         told = self._tell(session, [each for each in session.participants if not beginning or each.client_id != beginning.client_id])
-        run = replace(told, beginning=beginning, onward=onward)
+        run = replace(told, rows=(*told.rows, *(() if onward else self._imis(session))), beginning=beginning, onward=onward)
         self._store.put("logout", run.id, {"run": asdict(run)}, expires=self._now() + _RUN_LIFE)
         for row in run.rows:
             if row.reply_to:
@@ -128,12 +147,21 @@ class Logout:
 
     def replied(self, reply_to: str, client_id: str, *, done: bool) -> Run | None:
         """A visited client came back; a second time, it changes nothing. None when nobody waits for that reply from that client."""
-        stored = self._store.get("logout", reply_to)
-        run = self.run(stored.record["run_id"]) if stored and "run_id" in stored.record else None
+        run = self._awaiting(reply_to)
         row = next((row for row in run.rows if (row.reply_to, row.client_id) == (reply_to, client_id)), None) if run else None
         if run is None or row is None:
             return None
         return self._mark(run.id, row, ("waiting", "asked"), "done" if done else "failed") or run
+
+    def returned(self, reply_to: str, browser: str) -> Run | None:
+        """The browser with this secret came back from iMIS's sign-out. None when nobody waits for it."""
+        run = self._awaiting(reply_to)
+        row = next((row for row in run.rows if row.is_imis and row.reply_to == reply_to), None) if run else None
+        return self.replied(reply_to, row.client_id, done=True) if run and row and run.belongs_to(browser) else None
+
+    def _awaiting(self, reply_to: str) -> Run | None:
+        stored = self._store.get("logout", reply_to)
+        return self.run(stored.record["run_id"]) if stored and "run_id" in stored.record else None
 
     def visited(self, run: Run, row: Row) -> bool:
         """The browser is being sent to the client. False when another request does that already: nobody is visited twice.
@@ -143,7 +171,7 @@ class Logout:
     def answer(self, run: Run) -> Answer | None:
         """How it ends: what the client that began it is told, or the way onward; None when the member wanted just this."""
         if run.beginning is not None:
-            return self._protocols[run.beginning.protocol].logout_answer(run.beginning.state, complete=run.complete)
+            return self._protocols[run.beginning.protocol].logout_answer(run.beginning.state, complete=run.heard)
         return Redirect(run.onward) if run.onward else None
 
     def bind(self, run: Run, browser: str) -> None:
@@ -191,14 +219,25 @@ class Logout:
     def _tell(self, session: Session, participants: list[Participant]) -> Run:
         notices = [(each, self._notice(each, session)) for each in participants]
         posts = [(each, notice) for each, notice in notices if isinstance(notice, BackChannel)]
-        delivered = self._messenger.deliver([notice for _, notice in posts])
-        heard = {each.client_id: yes for (each, _), yes in zip(posts, delivered, strict=True)}
+        delivered = self._messenger.deliver([notice for _, notice in posts], within=_FIRST_TRY)
+        heard = {each.client_id: outcome.heard for (each, _), outcome in zip(posts, delivered, strict=True)}
         return Run(
             id=new_id(),
             rows=tuple(_row(each, notice, heard) for each, notice in notices),
             frames=tuple(notice.url for _, notice in notices if isinstance(notice, Frame)),
             cookies=tuple(notice.cookie for _, notice in notices if isinstance(notice, BackChannel | ClearCookie) and notice.cookie),
         )
+
+    def _imis(self, session: Session) -> tuple[Row, ...]:
+        """Visited last: whatever comes back from there, or does not, all clients have heard before."""
+        way_out = self._exit_of(session.subject_id)
+        if way_out is None:
+            return ()
+        client_id, reply_to = f"@{way_out.name or 'imis'}", new_id()
+        if not way_out.url:
+            return (Row(client_id, "untold", account=way_out.label),)
+        url = way_out.visit(f"{self._url}/logout/back/{reply_to}")
+        return (Row(client_id, "waiting", url, reply_to, account=way_out.label),)
 
     def _notice(self, participant: Participant, session: Session) -> Notice | None:
         """A client that was removed or whose settings broke must not keep the others signed in."""
@@ -227,10 +266,10 @@ def _run(fields: Mapping[str, Any]) -> Run:
     beginning = fields["beginning"]
     return Run(
         id=fields["id"],
-        rows=tuple(Row(**row) for row in fields["rows"]),
+        rows=tuple(read_as(Row, row) for row in fields["rows"]),
         frames=tuple(fields["frames"]),
-        cookies=tuple(SharedCookie(**cookie) for cookie in fields["cookies"]),
-        beginning=Beginning(**beginning) if beginning else None,
+        cookies=tuple(read_as(SharedCookie, cookie) for cookie in fields["cookies"]),
+        beginning=read_as(Beginning, beginning) if beginning else None,
         onward=fields["onward"],
         browser=fields["browser"],
     )

@@ -55,8 +55,16 @@ class ClearCookie:
 Notice = BackChannel | FrontChannel | Frame | ClearCookie
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """Whether a client's server said yes, or else the cause, such as `outbound.timeout`."""
+
+    heard: bool
+    cause: str = ""
+
+
 class Messenger(Protocol):
     """Carries back-channel notices; `web/outbound.py` does it over HTTP."""
 
-    def deliver(self, notices: Sequence[BackChannel]) -> list[bool]:
-        """Posts them all at once, each with a short deadline; for each, whether the client's server said yes."""
+    def deliver(self, notices: Sequence[BackChannel], *, within: float) -> list[Outcome]:
+        """Posts them all at once, and comes back after that many seconds at the latest, whoever has answered by then."""

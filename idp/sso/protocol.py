@@ -28,6 +28,9 @@ class SignOnRequest:
     fresh: bool = False
     max_age: int | None = None
     login_hint: str = ""
+    ask_consent: bool = False
+    hand_over: bool = False
+    """Whether the answer goes to the page's script by the browser's own hand (FedCM), and not to the return address."""
 
 
 @dataclass(frozen=True)

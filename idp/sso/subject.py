@@ -32,6 +32,8 @@ class FreshnessSettings(Settings):
     """From this age on the directory is asked, in the background, whether the login is still good. If not, all its sessions end."""
     stale: Duration = 24 * 3600
     """Up to this age they are used when the membership system does not answer."""
+    queries: Duration = 300
+    """How often the running server compares iMIS's stored queries (IQAs) with what they were; 0: only `idp check` does."""
 
 
 class Subjects:

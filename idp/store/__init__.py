@@ -22,19 +22,29 @@ Record = dict[str, Any]
 INDEXED: Mapping[str, tuple[str, ...]] = {
     "client": (),
     "code": ("session_id", "family"),
+    "consent": ("subject_id",),
+    "document": (),
+    "entity": (),
+    "entrance": (),
     "grace": ("subject_id",),
+    "handle": (),
+    "letter": (),
     "link": ("subject_id",),
     "logout": (),
-    "pending": (),
+    "metadata": (),
+    "metadata_reader": (),
+    "pending": ("browser",),
+    "pushed": (),
+    "registration": (),
     "replay": (),
-    "session": ("subject_id",),
+    "session": ("subject_id", "due"),
     "setting": (),
     "spent": (),
     "subject": (),
     "subject_name": ("name", "subject_id"),
     "throttle": (),
     "ticket": ("session_id",),
-    "token": ("session_id", "family"),
+    "token": ("session_id", "family", "subject_id"),
 }
 """Every kind of record there is, and the top-level text fields by which `find` and `delete_where` may look for it."""
 
@@ -53,7 +63,11 @@ class StoreUnavailable(Unavailable):
     """The database did not answer within its deadline; nothing is known about the write."""
 
     def __init__(self, cause: str) -> None:
-        super().__init__("store.unavailable", "The sign-in service cannot reach its database at the moment.", received=cause)
+        super().__init__(
+            "store.unavailable",
+            "The sign-in service cannot reach its database at the moment. Please try again in a minute.",
+            received=cause,
+        )
 
 
 class Store(Protocol):

@@ -16,6 +16,11 @@ class Proxies:
     def __init__(self, networks: Sequence[str]) -> None:
         self._networks = [ip_network(text, strict=False) for text in networks]
 
+    def trusts(self, peer: str) -> bool:
+        """Whether the peer is one of them."""
+        address = _address(peer)
+        return address is not None and any(address in network for network in self._networks)
+
     def client_address(self, peer: str, forwarded_for: str) -> str:
         """The peer, or behind our proxies the last address in the header that is not one of them."""
         address = _address(peer)

@@ -1,7 +1,9 @@
-"""The browser's cookies: its own secret, to which pending requests and forms are bound; its session; and the ping cookie.
+"""The browser's cookies: its own secret, to which pending requests and forms are bound; its session; the ping and the FedCM cookie.
 
-With an https issuer all carry the `__Host-` prefix, Secure, HttpOnly and SameSite=Lax (S71). The ping cookie alone goes
-across sites (SameSite=None); it is good for one question, "is she signed in?", and is set only where a client may ask it.
+With an https issuer all carry the `__Host-` prefix, Secure, HttpOnly and SameSite=Lax (S71). Two alone go across sites
+(SameSite=None), and are set only where a client may ask by them: the ping cookie is good for one question, "is she signed in?", the FedCM
+cookie for what the browser itself asks (Sec-Fetch-Dest: webidentity, which no script can send). Set-Login tells the browser whether
+somebody is signed in here (Login Status API): it does not ask us while nobody is (S112).
 What began with a cross-site POST, which comes without these cookies, has one of its own for a while: to set the browser's secret
 anew would cut off the sign-in page that another tab may have open.
 """
@@ -30,6 +32,7 @@ class Browser:
         self._browser_name = f"{prefix}idp_browser"
         self._session_name = f"{prefix}idp_session"
         self._kept_name = f"{prefix}idp_kept"
+        self._fedcm_name = "__Host-idp_fedcm"
         self._ping_name = "__Host-idp_ping"  # SameSite=None needs Secure; browsers allow that on loopback even with plain http
 
     def secret(self) -> str:
@@ -52,6 +55,10 @@ class Browser:
         if self.kept(what):
             g.kept = (what, "")
 
+    def shared(self, name: str) -> str:
+        """A cookie that another site of our parent domain has set; empty when there is none, or two."""
+        return _one_cookie(request, name)
+
     def session(self) -> Session | None:
         """The live session of this browser; asked of the store once in a request."""
         if "session" not in g:
@@ -65,6 +72,17 @@ class Browser:
         cookie = _one_cookie(request, self._ping_name)
         return (self._sessions.pinged(Secret(cookie)) if cookie else None) or self.session()
 
+    def federated_session(self, *, used: bool = False) -> Session | None:
+        """The live session by the FedCM cookie; `used` for a sign-on. Only for requests that the browser itself makes."""
+        cookie = _one_cookie(request, self._fedcm_name)
+        return self._sessions.federated(Secret(cookie), used=used) if cookie else None
+
+    def mend_fedcm(self, session: Session) -> None:
+        """Gives the browser a FedCM cookie for this session of its own, if it has none that is good."""
+        federated = self.federated_session()
+        if federated is None or federated.id != session.id:
+            g.set_fedcm = self._sessions.new_fedcm_cookie(session.id)
+
     def form_token(self, form: str) -> str:
         """What a form of ours carries so that no other site can send it (S120): a MAC of its name under the browser's secret."""
         return hmac.new(self.secret().encode(), f"form:{form}".encode(), hashlib.sha256).hexdigest()
@@ -76,19 +94,21 @@ class Browser:
         sent = request.form.get("form_token", "")
         return hmac.compare_digest(sent.encode(), self.form_token(form).encode())
 
-    def signed_in(self, session: Session, cookies: SessionCookies, *, ping: bool) -> None:
-        """Sets the session cookie, and the ping cookie where some client may ask across sites, with the response."""
+    def signed_in(self, session: Session, cookies: SessionCookies, *, ping: bool, fedcm: bool = False) -> None:
+        """Sets the session cookie, and the ping and FedCM cookies where some client may ask by them, with the response."""
         g.session = session
         g.clear_session = False
         g.set_session = cookies.session
         if ping:
             g.set_ping = cookies.ping
+        if fedcm:
+            g.set_fedcm = cookies.fedcm
 
     def signed_out(self) -> None:
         """Clears the session's cookies with the response."""
         g.session = None
         g.clear_session = True
-        g.set_session = g.set_ping = None
+        g.set_session = g.set_ping = g.set_fedcm = None
 
     def apply(self, response: Response) -> None:
         """Puts what was decided during the request into the response."""
@@ -101,11 +121,23 @@ class Browser:
             self._set(response, self._session_name, g.set_session.reveal())
         if g.get("set_ping"):
             response.set_cookie(self._ping_name, g.set_ping.reveal(), path="/", secure=True, httponly=True, samesite="None")
+        if g.get("set_fedcm"):
+            response.set_cookie(self._fedcm_name, g.set_fedcm.reveal(), path="/", secure=True, httponly=True, samesite="None")
+        if status := self._login_status():
+            response.headers["Set-Login"] = status
         if g.get("clear_session"):
             if self._session_name in request.cookies:  # a cross-site POST brings none, and what is there may be another session's
                 response.delete_cookie(self._session_name, path="/", secure=self._secure, httponly=True, samesite="Lax")
-            if self._ping_name in request.cookies:
-                response.delete_cookie(self._ping_name, path="/", secure=True, httponly=True, samesite="None")
+            for name in (self._ping_name, self._fedcm_name):
+                if name in request.cookies:
+                    response.delete_cookie(name, path="/", secure=True, httponly=True, samesite="None")
+
+    def _login_status(self) -> str:
+        """What to tell the browser; "" when nothing has changed. A session cookie that is good for nothing any more has expired."""
+        if g.get("set_session"):
+            return "logged-in"
+        gone = "session" in g and g.session is None and self._session_name in request.cookies
+        return "logged-out" if gone else ""
 
     def _set(self, response: Response, name: str, value: str, *, life: int | None = None) -> None:
         response.set_cookie(name, value, max_age=life, path="/", secure=self._secure, httponly=True, samesite="Lax")

@@ -7,9 +7,11 @@ from urllib.parse import urlencode
 from flask import Response, redirect, request
 
 from idp.audit import Audit
+from idp.errors import CannotTell, Unavailable
 from idp.secret import new_secret
-from idp.sso.answer import Answer, FormPost, Login, Page, Redirect, Resume, Script, SharedCookie
+from idp.sso.answer import Answer, FormPost, Handover, Login, Page, Redirect, Resume, Script, SharedCookie
 from idp.sso.client import Clients
+from idp.sso.login import SignedIn
 from idp.sso.logout import Beginning, Logout, Run
 from idp.sso.protocol import SignOnRequest
 from idp.sso.session import Session
@@ -22,6 +24,10 @@ from idp.web.settings import ServerSettings
 
 LOGOUT = "_logout"
 """What the cookie of the logout under way is kept for; a browser has one at a time."""
+WINDOW = "_fedcm"
+"""What the cookie is kept for of a sign-in window that the browser has opened by itself (FedCM)."""
+FEDCM_LOGIN = "/fedcm/login"
+"""Where such a window begins, and is closed."""
 
 
 class Gateway:
@@ -58,6 +64,12 @@ class Gateway:
         """The network address of this browser."""
         return self._proxies.client_address(request.remote_addr or "", request.headers.get("X-Forwarded-For", ""))
 
+    def certificate_text(self) -> str:
+        """The TLS client certificate of this connection, as a trusted proxy wrote it down; empty without one (RFC 8705 §6.5)."""
+        name = self.server.certificate_header
+        sent = request.headers.getlist(name) if name and self._proxies.trusts(request.remote_addr or "") else []
+        return sent[0] if len(sent) == 1 else ""
+
     def start(self, asked: SignOnRequest) -> Response:
         """Enters the sequence. A cross-site POST comes without our Lax cookies: it goes round by a GET before the session is read."""
         if request.method == "POST":
@@ -65,7 +77,21 @@ class Gateway:
             held = self.signon.hold(asked, secret)
             self.browser.keep(held.request_id, secret)
             return self.send(held)
-        return self.send(self.signon.start(asked, self.browser.secret(), self.session()))
+        try:
+            return self.send(self.signon.start(asked, self.browser.secret(), self.session()))
+        except Unavailable:
+            if not asked.passive:
+                raise
+            return self.send(self.signon.refuse(asked, CannotTell()))
+
+    def welcome(self, signed: SignedIn, onward: str) -> Response:
+        """After a good login: the cookies, and the way to `onward`, by way of what is left of another member's logout."""
+        clients = self.clients.snapshot()
+        fedcm = any(client.fedcm is not None for client in clients.clients.values())
+        self.browser.signed_in(signed.session, signed.cookies, ping=bool(clients.of("jsonp")), fedcm=fedcm)
+        if onward == f"{self.url}/" and self.browser.kept(WINDOW):
+            onward = self.url + FEDCM_LOGIN
+        return self.go_through(signed.ended) if signed.ended else see(onward)
 
     def end(self, session_id: str, *, reason: str, beginning: Beginning | None = None) -> Response:
         """Ends a session and takes the browser through what follows. When it had ended already, only the beginner is answered."""
@@ -109,6 +135,8 @@ class Gateway:
                 return render("post.html", url=url, fields=fields)
             case Script(callback, value):
                 return render_script(callback, value)
+            case Handover():
+                return render("fedcm.html", resolve=None if answer.cause else answer.token)
             case Page(template, values, status):
                 return render(template, status=status, **values)
 

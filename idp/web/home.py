@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from flask import Blueprint, Response, jsonify
 
-from idp.errors import IdpError
+from idp.errors import IdpError, Unavailable
 from idp.keys import KeyRing
+from idp.sso.client import Client
 from idp.store import Store
 from idp.web.gateway import Gateway
 from idp.web.page import render
@@ -23,11 +24,23 @@ def home_pages(gateway: Gateway) -> Blueprint:
         clients = [client for client in gateway.clients.snapshot().clients.values() if client.url] if session else []
         return render("home.html", session=session, clients=sorted(clients, key=lambda client: client.name.casefold()))
 
+    @pages.app_context_processor
+    def of_dead_ends() -> dict[str, object]:
+        """Where a page that leads nowhere can lead to: the application that it is about, if there is one."""
+        return {"application_of": application_of}
+
+    def application_of(error: IdpError) -> Client | None:
+        try:
+            client = gateway.clients.get(error.client_id) if error.client_id else None
+        except Unavailable:
+            return None
+        return client if client and client.start_url else None
+
     return pages
 
 
-def health_pages(store: Store, keys: KeyRing) -> Blueprint:
-    """GET /livez: the process answers. GET /readyz: it can serve, because store and keys are there."""
+def health_pages(store: Store, keys: KeyRing, warnings: Callable[[], list[str]] = list) -> Blueprint:
+    """GET /livez: the process answers. GET /readyz: it can serve, because store and keys are there; `warnings` do not stop it."""
     pages = Blueprint("health", __name__)
 
     @pages.get("/livez")
@@ -37,7 +50,7 @@ def health_pages(store: Store, keys: KeyRing) -> Blueprint:
     @pages.get("/readyz")
     def ready() -> Response:
         problems = [problem for problem in (_problem(store.ping), _problem(lambda: keys.current)) if problem]
-        response = jsonify(status="unavailable" if problems else "ok", problems=problems)
+        response = jsonify(status="unavailable" if problems else "ok", problems=problems, warnings=[] if problems else warnings())
         response.status_code = 503 if problems else 200
         return response
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response
 
+from idp.directory.door import Exit
 from idp.errors import BadRequest
 from idp.sso.answer import FormPost
 from idp.sso.logout import Run
@@ -13,8 +15,9 @@ from idp.web.gateway import LOGOUT, Gateway, see
 from idp.web.page import allow_frames, render
 
 
-def logout_pages(gateway: Gateway) -> Blueprint:
-    """GET and POST /logout, GET /logout/<run>."""
+def logout_pages(gateway: Gateway, exits: Sequence[Exit] = ()) -> Blueprint:
+    """GET and POST /logout, GET /logout/<run>, GET /logout/back/<reply>. `exits` are iMIS's own sign-outs, offered to a browser that came
+    from iMIS and has no session here."""
     pages = Blueprint("logout", __name__)
 
     @pages.get("/logout")
@@ -22,7 +25,7 @@ def logout_pages(gateway: Gateway) -> Blueprint:
         """A GET ends nothing: another site could send it unseen (S50)."""
         session = gateway.session()
         if session is None:
-            return render("signed_out.html", run=None, names={})
+            return render("signed_out.html", run=None, names={}, exits=exits)
         names = [client.name for each in session.participants if (client := gateway.clients.get(each.client_id))]
         return render("logout.html", session=session, names=names, form_token=gateway.browser.form_token("logout"))
 
@@ -49,6 +52,12 @@ def logout_pages(gateway: Gateway) -> Blueprint:
             return gateway.send(FormPost(row.url, row.fields)) if row.fields else see(row.url)
         answer = gateway.logout.answer(run)
         return gateway.send(answer) if answer else result(run)
+
+    @pages.get("/logout/back/<reply_to>")
+    def come_back(reply_to: str) -> Response:
+        """From iMIS's sign-out."""
+        run = gateway.logout.returned(reply_to, gateway.browser.kept(LOGOUT))
+        return see(gateway.run_url(run) if run else f"{gateway.url}/logout")
 
     def show(run: Run, frames: tuple[str, ...]) -> Response:
         """Frames first, for two seconds; then the visits and the end, which leave the page."""

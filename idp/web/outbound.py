@@ -1,13 +1,15 @@
 """The one guarded door for calls to vendors: logout notices, metadata, jwks_uri. Others wrote the URLs, so the door decides (V47).
 
 A host name is resolved once, every address of it is checked, and the connection goes to an address that was checked: a name
-that answers differently a moment later (DNS rebinding) gains nothing. No redirect is followed, no proxy of the environment is used,
-and neither a slow nor an endless answer holds us longer or fills us fuller than the settings say.
+that answers differently a moment later (DNS rebinding) gains nothing. No redirect is followed, but those of a download, each of which
+goes through the same door; no proxy of the environment is used, and neither a slow nor an endless answer holds us longer or fills us
+fuller than the settings say.
 """
 
 from __future__ import annotations
 
 import http.client
+import io
 import os
 import re
 import socket
@@ -18,22 +20,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from urllib.parse import urlencode, urlsplit
+from typing import BinaryIO
+from urllib.parse import urlencode, urljoin, urlsplit
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 from urllib3.response import BaseHTTPResponse
 
 from idp.audit import Audit
 from idp.errors import ConfigError, IdpError
-from idp.sso.notice import BackChannel, Letter
+from idp.sso.notice import BackChannel, Letter, Outcome
 from idp.web.public_address import may_call
 from idp.web.settings import OutboundSettings
 
 _MOST_AT_ONCE = 32
+_LAST_WORD = 0.2  # seconds: whoever was cut off at the deadline says so
 _PIECE = 65536
 _HEADERS = {"User-Agent": "imis-idp", "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
 _PRINTABLE = re.compile(r"[!-~]{1,2000}")
+_MOVED = (301, 302, 303, 307, 308)
+_MOST_HOPS = 4
+_UNCHANGED = 304
 
 Resolve = Callable[[str, int], Sequence[str]]
 """The network addresses of a host name. Raises OSError when there is none."""
@@ -47,6 +54,15 @@ class OutboundFailed(IdpError):
     """The other server did not answer as it should."""
 
     status = 502
+
+
+@dataclass(frozen=True)
+class Download:
+    """How a download ended: whether there was anything new, and what to show the server next time (RFC 9110 section 13)."""
+
+    new: bool
+    etag: str = ""
+    modified: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,62 +94,91 @@ class Outbound:
         with self._asked("GET", url, None, {}) as response:
             return self._body(response, url)
 
-    def post(self, url: str, fields: Mapping[str, str]) -> None:
+    def download(self, url: str, into: BinaryIO, *, max_bytes: int, seconds: float, etag: str = "", modified: str = "") -> Download:
+        """Writes what is at the URL into a file, unless the server says that it is what we have. Raises OutboundRefused, OutboundFailed.
+
+        Redirects are followed (IIP-MD02), from https to https only; `seconds` is for all of it. After a failure the file holds rubbish.
+        """
+        headers = _given({"If-None-Match": etag, "If-Modified-Since": modified})
+        ends = time.monotonic() + seconds
+        for _ in range(_MOST_HOPS):
+            with self._asked("GET", url, None, headers, seconds=ends - time.monotonic(), check=_check_download) as response:
+                if response.status in _MOVED:
+                    url = _next_hop(url, response.headers.get("Location", ""))
+                    continue
+                kept = Download(response.status != _UNCHANGED, response.headers.get("ETag", ""), response.headers.get("Last-Modified", ""))
+                if kept.new:
+                    self._pour(response, into, url, max_bytes=max_bytes)
+                return kept
+        raise _failed("outbound.redirected", "The other server sends us on and on.", url, f"> {_MOST_HOPS} times")
+
+    def post(self, url: str, fields: Mapping[str, str], *, seconds: float | None = None) -> None:
         """Posts a form; any answer of 200 to 299 is good. Raises OutboundRefused, OutboundFailed."""
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        with self._asked("POST", url, urlencode(fields).encode(), headers):
+        with self._asked("POST", url, urlencode(fields).encode(), headers, seconds=seconds):
             pass  # the status says it all
 
-    def send(self, url: str, letter: Letter) -> None:
+    def send(self, url: str, letter: Letter, *, seconds: float | None = None) -> None:
         """Posts a letter; the answer is good if the letter's own check says so. Raises OutboundRefused, OutboundFailed."""
-        with self._asked("POST", url, letter.body, {"Content-Type": letter.content_type}) as response:
+        with self._asked("POST", url, letter.body, {"Content-Type": letter.content_type}, seconds=seconds) as response:
             accepted = letter.accepts(self._body(response, url))
         if not accepted:
             raise _failed("outbound.not_accepted", "The other server did not say that it did as it was told.", url)
 
-    def deliver(self, notices: Sequence[BackChannel]) -> list[bool]:
-        """Posts all at once. A server whose name does not even resolve in time counts as one that said no."""
+    def deliver(self, notices: Sequence[BackChannel], *, within: float) -> list[Outcome]:
+        """Posts all at once. A server whose name does not even resolve in time counts as one that did not answer, and so do those of more
+        than 32 whose turn does not come."""
         if not notices:
             return []
+        deadline = time.monotonic() + within
         pool = ThreadPoolExecutor(max_workers=min(len(notices), _MOST_AT_ONCE), thread_name_prefix="notice")
-        sent = [pool.submit(self._deliver_one, notice) for notice in notices]
-        rounds = -(-len(notices) // _MOST_AT_ONCE)
-        wait(sent, timeout=rounds * (self._settings.timeout + 1))
+        sent = [pool.submit(self._deliver_one, notice, deadline) for notice in notices]
+        wait(sent, timeout=within + _LAST_WORD)
         pool.shutdown(wait=False, cancel_futures=True)
         return [self._outcome(notice, future) for notice, future in zip(notices, sent, strict=True)]
 
-    def _deliver_one(self, notice: BackChannel) -> IdpError | None:
+    def _deliver_one(self, notice: BackChannel, deadline: float) -> IdpError | None:
+        seconds = min(self._settings.timeout, deadline - time.monotonic())
         try:
             if notice.letter is None:
-                self.post(notice.url, notice.fields)
+                self.post(notice.url, notice.fields, seconds=seconds)
             else:
-                self.send(notice.url, notice.letter)
+                self.send(notice.url, notice.letter, seconds=seconds)
         except (OutboundRefused, OutboundFailed) as error:
             return error
         return None
 
-    def _outcome(self, notice: BackChannel, future: Future[IdpError | None]) -> bool:
+    def _outcome(self, notice: BackChannel, future: Future[IdpError | None]) -> Outcome:
         if not future.done() or future.cancelled():
             error: IdpError | None = _failed("outbound.timeout", "The other server did not answer in time.", notice.url)
         else:
             error = future.result()
         if error is not None:
             self._audit.record("outbound.failed", cause=error.cause, server=_server(notice.url), received=error.received)
-        return error is None
+        return Outcome(error is None, error.cause if error else "")
 
     @contextmanager
-    def _asked(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Iterator[BaseHTTPResponse]:
+    def _asked(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        *,
+        seconds: float | None = None,
+        check: Callable[[BaseHTTPResponse, str], None] | None = None,
+    ) -> Iterator[BaseHTTPResponse]:
         """The answer to one request, good so far as its status goes. The connection lives no longer than this."""
         target = self._target(url)
-        deadline = time.monotonic() + self._settings.timeout
-        connection = self._connected(target, self._addresses(target, url), url)
+        deadline = time.monotonic() + (self._settings.timeout if seconds is None else seconds)
+        connection = self._connected(target, self._addresses(target, url), url, deadline)
         held = connection.sock  # the connection lets go of it where the server announces that it will close
         sent = {**_HEADERS, **headers, "Host": target.host_header}
         try:
             with _cut_off_at(deadline, held):
                 connection.request(method, target.path, body=body, headers=sent, preload_content=False, decode_content=False)
                 with closing(connection.getresponse()) as response:
-                    _check_status(response, url)
+                    (check or _check_status)(response, url)
                     yield response
                 if time.monotonic() >= deadline:  # an answer without a length that was cut off looks like a whole one
                     raise TimeoutError
@@ -178,9 +223,9 @@ class Outbound:
                 )
         return found
 
-    def _connected(self, target: _Target, addresses: Sequence[str], url: str) -> HTTPConnection:
+    def _connected(self, target: _Target, addresses: Sequence[str], url: str, deadline: float) -> HTTPConnection:
         """A connection to the first address that takes one."""
-        deadline = time.monotonic() + self._settings.connect_timeout
+        deadline = min(deadline, time.monotonic() + self._settings.connect_timeout)
         failure: Exception | None = None
         for address in addresses:
             left = deadline - time.monotonic()
@@ -204,14 +249,19 @@ class Outbound:
         return HTTPSConnection(address, target.port, timeout=timeout, ssl_context=self._tls, server_hostname=target.host)
 
     def _body(self, response: BaseHTTPResponse, url: str) -> bytes:
+        body = io.BytesIO()
+        self._pour(response, body, url, max_bytes=self._settings.max_bytes)
+        return body.getvalue()
+
+    def _pour(self, response: BaseHTTPResponse, into: BinaryIO, url: str, *, max_bytes: int) -> None:
         if response.headers.get("Content-Encoding", "identity") != "identity":  # what unpacks may unpack to anything
             raise _failed("outbound.encoded", "The other server packed its answer, though it was asked not to.", url)
-        body = bytearray()
+        size = 0
         while piece := response.read(_PIECE):  # only a read that finds nothing notices that the answer was shorter than announced
-            body += piece
-            if len(body) > self._settings.max_bytes:
-                raise _failed("outbound.too_large", "The other server's answer is too large.", url, f"> {self._settings.max_bytes} bytes")
-        return bytes(body)
+            size += len(piece)
+            if size > max_bytes:
+                raise _failed("outbound.too_large", "The other server's answer is too large.", url, f"> {max_bytes} bytes")
+            into.write(piece)
 
 
 def _check_status(response: BaseHTTPResponse, url: str) -> None:
@@ -219,6 +269,26 @@ def _check_status(response: BaseHTTPResponse, url: str) -> None:
         raise _failed("outbound.redirected", "The other server sends us elsewhere; we do not follow.", url, str(response.status))
     if not 200 <= response.status < 300:
         raise _failed("outbound.status", "The other server said no.", url, str(response.status))
+
+
+def _check_download(response: BaseHTTPResponse, url: str) -> None:
+    if response.status not in (*_MOVED, _UNCHANGED):
+        _check_status(response, url)
+
+
+def _next_hop(url: str, location: str) -> str:
+    """Where a redirect leads. Raises OutboundRefused when it leaves https; the rest is looked at as any URL is."""
+    further = urljoin(url, location)
+    if not location or (url.startswith("https:") and not further.startswith("https:")):
+        raise OutboundRefused(
+            "outbound.url_refused", "Our server does not call this address.", expected="a redirect to https", received=_server(further)
+        )
+    return further
+
+
+def _given(headers: Mapping[str, str]) -> dict[str, str]:
+    """Those that have a value which a header can carry: servers chose them."""
+    return {name: value for name, value in headers.items() if value.isascii() and value.isprintable() and 0 < len(value) <= 500}
 
 
 @contextmanager
@@ -240,7 +310,7 @@ def _cut_off(held: socket.socket) -> None:
 
 
 def _cause_of(error: Exception, deadline: float) -> str:
-    timed_out = isinstance(error, ConnectTimeoutError | TimeoutError) and not isinstance(error, NewConnectionError)
+    timed_out = isinstance(error, ConnectTimeoutError | ReadTimeoutError | TimeoutError) and not isinstance(error, NewConnectionError)
     if timed_out or time.monotonic() >= deadline:
         return "outbound.timeout"
     return "outbound.tls" if isinstance(error, ssl.SSLError) else "outbound.connection"

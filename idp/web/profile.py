@@ -2,46 +2,48 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
 
 from idp.clock import Now, utc_now
 from idp.directory import Subject
+from idp.secret import Secret
 from idp.sso.attribute import json_value
 from idp.sso.release import Release
 from idp.sso.session import Session
-
-# XML 1.0 §2.2: what is outside Char cannot stand in a document at all, not even as a reference.
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+from idp.web import xml
 
 
 @dataclass(frozen=True)
 class Profile:
-    """A member for one vendor; the release knows the type of each attribute."""
+    """A member for one vendor; the release knows the type of each attribute. With the handle, if there is one, the vendor may ask again."""
 
     session: Session
     attributes: Mapping[str, tuple[str, ...]]
     release: Release
+    handle: Secret | None = field(default=None, repr=False)
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "subject": self.session.subject_id,
-            "session": self.session.id,
+            **self._head(),
             "auth_time": self.session.auth_time,
             "attributes": {name: json_value(self.release.kind(name), values) for name, values in self.attributes.items()},
         }
 
     def as_xml(self) -> str:
-        session = self.session
-        head = f"<member subject={_quoted(session.subject_id)} session={_quoted(session.id)} auth_time={_quoted(str(session.auth_time))}>"
-        body = "".join(f"<attribute name={_quoted(name)}>{_values(values)}</attribute>" for name, values in self.attributes.items())
-        return f"{XML_HEAD}{head}{body}</member>\n"
+        """As a document."""
+        return f"{xml.HEAD}{self.as_element('member')}\n"
 
+    def as_element(self, name: str, namespace: str = "") -> str:
+        """As one element in a document of others."""
+        head = {"xmlns": namespace} if namespace else {}
+        body = "".join(xml.element("attribute", _values(values), {"name": name}) for name, values in self.attributes.items())
+        return xml.element(name, body, {**head, **self._head(), "auth_time": str(self.session.auth_time)})
 
-XML_HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
+    def _head(self) -> dict[str, str]:
+        handle = {"handle": self.handle.reveal()} if self.handle else {}
+        return {"subject": self.session.subject_id, "session": self.session.id, **handle}
 
 
 def make_profile(session: Session, subject: Subject, release: Release, now: Now = utc_now) -> Profile:
@@ -50,16 +52,8 @@ def make_profile(session: Session, subject: Subject, release: Release, now: Now 
 
 
 def error_xml(cause: str, message: str, reference: str) -> str:
-    return f"{XML_HEAD}<error cause={_quoted(cause)} reference={_quoted(reference)}>{_text(message)}</error>\n"
+    return f"{xml.HEAD}{xml.element('error', xml.text(message), {'cause': cause, 'reference': reference})}\n"
 
 
 def _values(values: tuple[str, ...]) -> str:
-    return "".join(f"<value>{_text(value)}</value>" for value in values)
-
-
-def _text(value: str) -> str:
-    return escape(_NOT_XML.sub("", value), {"\r": "&#13;"})  # a bare carriage return would be read as a line feed (§2.11)
-
-
-def _quoted(value: str) -> str:
-    return quoteattr(_NOT_XML.sub("", value))
+    return "".join(xml.element("value", xml.text(value)) for value in values)

@@ -1,4 +1,4 @@
-"""[server] and [outbound]: the public face, and calls to others."""
+"""[server], [outbound] and [operators]: the public face, calls to others, and who may look inside."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
-from idp.settings import Duration, Settings
+from idp.settings import Duration, SecretSetting, Settings
 
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")  # a name in another alphabet is written in punycode
 
@@ -54,6 +54,9 @@ class ServerSettings(Settings):
     """Worker processes; one for each core serves best."""
     trusted_proxies: Annotated[tuple[str, ...], AfterValidator(_networks)] = ()
     """Addresses or networks of our reverse proxies; X-Forwarded-For is believed only when it comes from them."""
+    certificate_header: str = ""
+    """The header in which our reverse proxy passes on a client's TLS certificate (PEM, percent-encoded PEM, or RFC 9440), such as
+    "X-Client-Cert". Believed from trusted_proxies alone; the proxy must set or clear it on every request."""
     production: bool = False
     """True refuses what is for trials only: the embedded database, plain http, the built-in people directory."""
     home_url: str = ""
@@ -75,3 +78,13 @@ class OutboundSettings(Settings):
     """Seconds until an answer must be there."""
     max_bytes: int = 1_048_576
     """Largest answer that is read."""
+
+
+class OperatorSettings(Settings):
+    """[operators]: who may read /metrics and /statusz. Nobody, unless networks are named."""
+
+    networks: Annotated[tuple[str, ...], AfterValidator(_networks)] = ()
+    """Addresses or networks from which they are read, such as ["127.0.0.1", "10.2.0.0/16"]. What comes through a reverse proxy counts
+    by its own address if trusted_proxies names the proxy, and is turned away if it does not."""
+    token: SecretSetting | None = None
+    """A secret that must come with it, too: as a bearer token (Prometheus), or as the password of HTTP Basic (a browser)."""

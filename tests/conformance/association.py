@@ -70,6 +70,7 @@ release = ["email", "title=Job", "committees"]
 secret = {{ file = "secret" }}
 [clients.jsonp.jsonp]
 origins = ["https://journal.example.com"]
+expires = 2099-12-31
 return_urls = ["https://journal.example.com/page"]
 logout_url = "{vendors}/jsonp"
 """

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from idp.demo.imis import SimulatorSettings
-from idp.directory import STANDARD_ATTRIBUTES, Attributes, Directory, DirectoryUnavailable, Subject
+from idp.directory import STANDARD_ATTRIBUTES, Attributes, Directory, DirectoryUnavailable, NameFinder, Subject
 from idp.directory.choice import DirectorySettings, open_directory
 from idp.directory.people_file import Person, read_people
 from idp.secret import Secret
@@ -261,6 +261,26 @@ def test_a_user_name_may_be_an_email_address_other_than_the_primary_one(director
     kim = directory.authenticate("KIM.park@work.example", DEMO)
     assert kim is not None
     assert kim.attributes["email"] == ("kim@mail.example",)
+
+
+@pytest.mark.parametrize("typed", ["ben", " BEN "])
+def test_a_person_is_found_by_user_name_as_by_id(directory: Directory, typed: str) -> None:
+    assert isinstance(directory, NameFinder)
+    directory.authenticate("ben", DEMO)  # without REST, iMIS 2017 knows only those who have signed in
+    assert directory.find_by_username(typed) == directory.find("1002")
+
+
+def test_a_disabled_login_is_found_by_user_name_and_is_inactive(directory: Directory) -> None:
+    assert isinstance(directory, NameFinder)
+    viktor = directory.find_by_username("viktor")
+    assert viktor is not None
+    assert not viktor.active
+
+
+@pytest.mark.parametrize("username", [*ODD_NAMES, "Quentin", "1013", "ada@mail.example"])
+def test_S83_a_user_name_that_nobody_has_is_found_nowhere(directory: Directory, username: str) -> None:
+    assert isinstance(directory, NameFinder)
+    assert directory.find_by_username(username) is None
 
 
 def test_dates_are_days_and_the_year_one_is_none(directory: Directory) -> None:

@@ -110,6 +110,30 @@ def test_a_second_start_keeps_keys_secrets_and_who_is_signed_in(town: Town) -> N
     assert "You are signed in" in browser.get(f"{page}/", timeout=5).text
 
 
+def test_the_start_page_can_switch_imis_off_and_who_is_signed_in_does_not_notice(town: Town) -> None:
+    portal, page = f"http://{LOOPBACK}:{town.addresses.port}", f"http://{LOOPBACK}:{town.addresses.idp_port}"
+    member, newcomer = requests.Session(), requests.Session()
+
+    def sign_in(browser: requests.Session) -> int:
+        browser.headers["Host"] = f"idp.assoc.localhost:{town.addresses.idp_port}"
+        token = re.search('name="form_token" value="([^"]+)"', browser.get(f"{page}/login", timeout=5).text)
+        assert token
+        form = {"form_token": token[1], "username": "ada", "password": "demo"}
+        return browser.post(f"{page}/login", data=form, timeout=30, allow_redirects=False).status_code
+
+    def press(weather: str) -> None:
+        token = re.search('name="token" value="([^"]+)"', requests.get(portal, timeout=5).text)
+        assert token
+        assert requests.post(f"{portal}/imis", data={"token": token[1], "weather": weather}, timeout=10).ok
+
+    assert sign_in(member) == 303
+    press("down")
+    assert sign_in(newcomer) == 503
+    assert "You are signed in" in member.get(f"{page}/", timeout=5).text
+    press("none")
+    assert comes_true(lambda: sign_in(requests.Session()) == 303), "the breaker may rest for a while"
+
+
 def test_S70_what_is_secret_can_be_read_by_its_owner_alone(town: Town) -> None:
     secret = [town.folder / "idp.toml", *(town.folder / "secrets").iterdir(), *town.folder.rglob("*.pem")]
     assert [file for file in secret if file.stat().st_mode & 0o077] == []

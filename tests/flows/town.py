@@ -18,15 +18,16 @@ _PATIENCE = 60  # seconds until it must have said that it runs
 class Town:
     """The demo. It may be stopped and started again on the same folder."""
 
-    def __init__(self, folder: Path, *, port: int | None = None) -> None:
+    def __init__(self, folder: Path, *, port: int | None = None, options: tuple[str, ...] = ()) -> None:
         self.folder = folder
+        self.options = options
         self.addresses = Addresses(port or three_free_ports())
         self.said: list[str] = []
 
     def start(self) -> None:
         """Comes back when the demo says that it runs."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "idp.cli", "demo", "--port", str(self.addresses.port), "--data", str(self.folder)],
+            [sys.executable, "-m", "idp.cli", "demo", "--port", str(self.addresses.port), "--data", str(self.folder), *self.options],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -72,7 +72,7 @@ class VendorDesk:
     def refusal(self, request: SignOnRequest, refusal: Refusal, reference: str) -> Redirect:
         """Back with `signed_in=0`; unless the member is simply not signed in, also with the cause and the reference."""
         told: dict[str, str | None] = {"signed_in": "0", "error": None, "reference": None}
-        if not isinstance(refusal, LoginRequired):
+        if type(refusal) is not LoginRequired:
             told |= {"error": refusal.cause, "reference": reference}
         return Redirect(replace_parameters(_target(request), told))
 

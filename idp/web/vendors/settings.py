@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_network
-from typing import Annotated
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, model_validator
 
 from idp.settings import Settings
 from idp.sso.return_address import is_plain, origin_of
@@ -63,6 +64,56 @@ NoticeUrl = Annotated[str, AfterValidator(_notice_url)]
 """Where a vendor's server takes notice; empty for nowhere."""
 
 
+def _element_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}", name):
+        raise ValueError(f"{name!r} is not the name of an XML element: letters, digits, _ . and -, no digit first")
+    return name
+
+
+def _namespace(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*:[!#-;=?-~]{1,200}", name):
+        raise ValueError(f"{name!r} is not a namespace, such as http://www.atsol.org/wsMoodle/")
+    return name
+
+
+ElementName = Annotated[str, AfterValidator(_element_name)]
+Namespace = Annotated[str, AfterValidator(_namespace)]
+
+
+class AtsSettings(Settings):
+    """[clients.ID.token.ats]: the web service as ATS (atsol.org) has it, under /ats/ID/, for a vendor that speaks that already."""
+
+    service: ElementName = "wsbridge"
+    """The service's name in its address: "wsmoodle" for /ats/ID/wsmoodle.asmx. Upper and lower case are alike."""
+    prefix: Annotated[str, AfterValidator(lambda name: name and _element_name(name))] = ""
+    """What its operations begin with: "Moodle" for MoodleGetUserProfileByToken."""
+    root: ElementName = "UserProfile"
+    """The root element of a profile, such as "MoodleUserProfile"."""
+    namespace: Namespace = "urn:imis-idp:ats"
+    """Namespace of the profile and of the operations, such as "http://www.atsol.org/wsMoodle/"."""
+    result_namespace: Namespace = "urn:ATS.Utilities"
+    """Namespace of ResultCode, ResultMessage and Exception."""
+    exception_namespace: Namespace = "urn:ATS.Utilities"
+    """Namespace of what stands in Exception; "http://www.atsol.org/WebServices/" was seen."""
+    id_element: ElementName = "CustomerID"
+    """The element with the member's iMIS ID. It is always there."""
+    fields: tuple[ElementName, ...] = ("FirstName", "LastName", "Email", "Member")
+    """The elements after it, in this order, each what the release calls by that name; empty when it was not released."""
+    more: Annotated[str, AfterValidator(lambda name: name and _element_name(name))] = "Demographics"
+    """The element with all else that is released, as pairs; empty leaves it out."""
+    more_item: ElementName = "Demographic"
+    """The element of one pair, such as "MoodleDemographic" or "Field"."""
+    more_name: ElementName = "Field"
+    """The element with the pair's name."""
+    more_value: ElementName = "Value"
+    """The element with the pair's value."""
+    not_authorized_url: str = ""
+    """What GetBridgeSettings gives as SSONOTAUTHORIZEDURL."""
+    proof: Literal["secret", "address"] = "secret"
+    """How the vendor's server shows who it is: by its secret (in the header, or as AuthToken in the body), or only by where it calls
+    from. "address" wants `addresses`; it is for vendors that can give no secret at all."""
+
+
 class VendorSettings(Settings):
     """What the three have in common."""
 
@@ -76,6 +127,14 @@ class VendorSettings(Settings):
     """Where the vendor's server takes notice of a logout: a POST with `logout_token`, as OpenID Connect Back-Channel Logout has it."""
     addresses: Networks = ()
     """IP addresses or networks of the vendor's servers; when given, only they may redeem."""
+    ats: AtsSettings | None = None
+    """The same as ATS's web service, for a vendor that speaks that already; without this table there is no such thing."""
+
+    @model_validator(mode="after")
+    def _says_whence_it_calls(self) -> Self:
+        if self.ats is not None and self.ats.proof == "address" and not self.addresses:
+            raise ValueError('ats.proof = "address" wants addresses: from where does the vendor\'s server call?')
+        return self
 
     @property
     def pages(self) -> tuple[str, ...]:

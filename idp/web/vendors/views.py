@@ -41,7 +41,12 @@ def parameters() -> dict[str, str]:
 
 def sign_on(gateway: Gateway, protocol: VendorProtocol) -> Response:
     """The way in."""
-    asked = protocol.read(parameters())
+    return start(gateway, protocol, parameters())
+
+
+def start(gateway: Gateway, protocol: VendorProtocol, given: Mapping[str, str]) -> Response:
+    """The way in with these parameters."""
+    asked = protocol.read(given)
     refusal = protocol.objection(asked)
     return gateway.send(gateway.signon.refuse(asked, refusal)) if refusal else gateway.start(asked)
 
