@@ -98,6 +98,7 @@ def _client_tables(addresses: Addresses) -> Tables:
             "name": vendor.name, "url": f"{addresses.of(vendor.host)}/", "release": _RELEASE[vendor.id], **secret,
         }  # fmt: skip
         tables[f"clients.{vendor.id}.{protocol}"] = settings
+    tables[f"clients.{STORE.id}.fedcm"] = {"origins": [addresses.of(STORE.host)], "greet": True}
     return tables
 
 
