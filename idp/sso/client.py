@@ -86,7 +86,12 @@ class Clients:
         self._looked = float("-inf")
 
     def get(self, client_id: str) -> Client | None:
-        return self.snapshot().clients.get(client_id) or self._elsewhere(client_id)
+        return self.snapshot().clients.get(client_id) or self._elsewhere(client_id) or self._just_added(client_id)
+
+    def _just_added(self, client_id: str) -> Client | None:
+        """A client that registers itself at one worker goes on with another at once: for an id that nobody knows, look again now."""
+        self._looked = float("-inf")
+        return self.snapshot().clients.get(client_id)
 
     def of_file(self, protocol: str) -> list[Client]:
         """The clients of the configuration file that use the protocol; the store is not asked, so a server starts without it."""
@@ -119,6 +124,7 @@ class Clients:
             raise IdpError("clients.in_file", f"The client {client_id} stands in idp.toml: take it out there.")
         if not self._store.delete("client", client_id):
             raise IdpError("clients.unknown", f"There is no client {client_id}.", status=404)
+        self._store.delete_where("notice", "client_id", client_id)  # of logouts: another client of that id must not hear of them
         self._moved()
 
     def change(self, client_id: str, table: Record) -> Client:

@@ -83,7 +83,7 @@ class LetterQueue:
         now = self._now()
         key = f"{now:012d}{new_id()}"  # a store lists by key: the oldest first
         record = {"what": order.what, "values": dict(order.values), "sent": []}
-        self._queue.put(key, record, expires=now + self._life, due=now)
+        self._queue.put(key, record, expires=now + self._life)
 
     def begin(self) -> None:
         """Starts the thread of this process that sends. Once, after the fork."""

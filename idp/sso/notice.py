@@ -62,6 +62,16 @@ class Outcome:
     heard: bool
     cause: str = ""
 
+    @property
+    def silent(self) -> bool:
+        """Whether it may have been understood all the same: only the answer did not come in time."""
+        return self.cause == "outbound.timeout"
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether there was nobody to say yes or no."""
+        return self.cause in ("outbound.timeout", "outbound.connection", "outbound.name_unknown", "outbound.tls")
+
 
 class Messenger(Protocol):
     """Carries back-channel notices; `web/outbound.py` does it over HTTP."""

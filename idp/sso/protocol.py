@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from idp.directory import Subject
 from idp.errors import Refusal
@@ -48,9 +48,10 @@ class ClientProtocol(Protocol):
 
     name: str
 
-    def respond(self, request: SignOnRequest, grant: Grant) -> tuple[Answer, Mapping[str, Any]]:
+    def respond(self, request: SignOnRequest, grant: Grant) -> tuple[Answer, Mapping[str, Any] | None]:
         """The good answer, and the participant state (JSON) that `logout_notice` will need. The state should stay the same from
-        answer to answer, so that a repeated sign-on of a known participant costs no write."""
+        answer to answer, so that a repeated sign-on of a known participant costs no write. None in its place: the answer gives nothing
+        that ends with the session, so the client does not become a participant by it."""
 
     def refuse(self, request: SignOnRequest, refusal: Refusal, reference: str) -> Answer:
         """The protocol's own way to say no, sent to the validated return address, with the reference where the protocol has room for it."""
@@ -61,3 +62,18 @@ class ClientProtocol(Protocol):
     def logout_answer(self, state: Mapping[str, Any], *, complete: bool) -> Answer:
         """The answer to the client that began the logout, from the state that its request left; `complete` is False when another client
         could not be told."""
+
+
+@runtime_checkable
+class Launches(Protocol):
+    """A protocol by which a member can begin on our side, without a request of the client."""
+
+    def launch_url(self, client: Client) -> str:
+        """Where; empty if this client allows it nowhere."""
+
+
+@runtime_checkable
+class BoundsSessions(Protocol):
+    """A protocol whose answer says until when the client may keep its own session: ours at the longest."""
+
+    bounds_sessions: bool

@@ -38,7 +38,7 @@ class Pace:
 
     def wait_after(self, tries: int) -> int:
         """Three times as long after each failure."""
-        return min(self.first_wait * 3 ** (tries - 1), self.longest_wait)
+        return min(self.first_wait * int(3 ** (tries - 1)), self.longest_wait)
 
 
 class Queue:
@@ -68,10 +68,11 @@ class Queue:
         self._turn = threading.Lock()
         self._woken = threading.Event()
 
-    def put(self, key: str, record: Record, *, expires: int, due: int) -> None:
-        """When it returns, the errand survives kill -9. Raises StoreUnavailable."""
-        self._store.put(self._kind, key, {**record, "due": due, "tries": 0}, expires=expires)
-        if due <= self._now():
+    def put(self, key: str, record: Record, *, expires: int, tries: int = 0) -> None:
+        """When it returns, the errand survives kill -9. After so many `tries` it waits for its turn. Raises StoreUnavailable."""
+        due = self._now() + (self._pace.wait_after(tries) if tries else 0)
+        self._store.put(self._kind, key, {**record, "due": due, "tries": tries}, expires=expires)
+        if not tries:
             self._woken.set()
 
     def begin(self, first: Callable[[], object] = lambda: None) -> None:

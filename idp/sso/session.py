@@ -208,7 +208,13 @@ class Sessions:
 
     def ended(self, cookie: Secret) -> Ended | None:
         """The session of a session cookie, if somebody has ended it and it is still remembered."""
-        stored = self._with_secret(self._store.get("session", _id_in(cookie)), cookie, "secret")
+        session_id = _id_in(cookie)
+        stored = self._with_secret(self._store.get("session", session_id), cookie, "secret") if session_id else None
+        return _ended(stored) if stored and "ended" in stored.record else None
+
+    def over(self, session_id: str) -> Ended | None:
+        """The session of that id, if somebody has ended it and it is still remembered."""
+        stored = self._store.get("session", session_id)
         return _ended(stored) if stored and "ended" in stored.record else None
 
     def _taken_over(self, stored: Stored) -> bool:
@@ -237,7 +243,8 @@ class Sessions:
         return asdict(session) | {"due": str(self._expires(session) // DUE)}
 
     def _by_cookie(self, cookie: Secret, field_name: str) -> Stored | None:
-        return self._with_secret(self._live(_id_in(cookie)), cookie, field_name)
+        session_id = _id_in(cookie)
+        return self._with_secret(self._live(session_id), cookie, field_name) if session_id else None
 
     def _with_secret(self, stored: Stored | None, cookie: Secret, field_name: str) -> Stored | None:
         secret = Secret(cookie.reveal().partition(".")[2])
@@ -260,7 +267,7 @@ class Sessions:
 
 
 def _id_in(cookie: Secret) -> str:
-    """The session's id; empty, as no session's is, where this is no cookie of ours."""
+    """The session's id; empty where this is no cookie of ours."""
     session_id, _, secret = cookie.reveal().partition(".")
     return session_id if secret and len(cookie.reveal()) <= 200 else ""
 

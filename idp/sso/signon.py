@@ -217,7 +217,7 @@ class SignOn:
         except Refusal as refusal:
             return self.refuse(request, refusal)
         # also a client that is on the list already: when the session ended meanwhile it was told so, and nobody would tell it again
-        if not self._sessions.join(session.id, Participant(client.id, request.protocol, state)):
+        if state is not None and not self._sessions.join(session.id, Participant(client.id, request.protocol, state)):
             return self.start(request, browser, None)  # what was made for it must not leave
         self._audit.record(
             "signon.ok",

@@ -92,6 +92,7 @@ class Subjects:
         if subject is None or not subject.active:
             self._store.delete("subject", subject_id)
             self._store.delete_where("grace", "subject_id", subject_id)
+            self._store.delete_where("token", "subject_id", subject_id)  # also those that outlive the sessions, which end now (S49)
             return None
         self.remember(subject)
         return subject

@@ -48,10 +48,10 @@ class Tickets:
         self._life = life
         self._now = now
 
-    def issue(self, client_id: str, session: Session, data: Mapping[str, Any]) -> Secret:
-        """A new ticket, bound to client and session (S19, S94)."""
+    def issue(self, client_id: str, session: Session, data: Mapping[str, Any], *, family: str = "") -> Secret:
+        """A new ticket, bound to client and session (S19, S94); of a family that has begun already, if one is given."""
         ticket = new_secret()
-        record = {"client_id": client_id, "session_id": session.id, "family": new_id(), "data": dict(data)}
+        record = {"client_id": client_id, "session_id": session.id, "family": family or new_id(), "data": dict(data)}
         self._store.put(self._kind, digest(ticket), record, expires=self._now() + self._life)
         return Secret(ticket)
 

@@ -13,11 +13,11 @@ from idp.secret import Secret, digest
 from idp.settings import Settings
 from idp.sso.client import Client
 from idp.store import Store
+from idp.web.allowance import MINUTE, Allowance
 from idp.web.gateway import Gateway
 
 PROTOCOLS = ("token", "cookie", "jsonp")
 """Whose vendors have servers that call."""
-_WINDOW = 60
 
 
 class ServiceSettings(Settings):
@@ -47,30 +47,48 @@ class BadClient(ServiceError):
 
 
 class Admission:
-    """The door of the web service."""
+    """The door of the web service.
+
+    An address from which a good secret came is not looked up again for the rest of the minute, unless a wrong one comes from there, too:
+    who guesses from elsewhere always is, and who shares a vendor's address has one guess more for each process (S27).
+    """
 
     def __init__(self, gateway: Gateway, settings: ServiceSettings, *, store: Store, now: Now) -> None:
         self._gateway = gateway
         self._settings = settings
         self._store = store
         self._now = now
+        self._allowance = Allowance(store, most=settings.calls_per_minute, now=now)
+        self._trusted: dict[str, int] = {}  # addresses, and the minute for which they are
 
     def admit(self, authenticate: Callable[[], Client | None] | None = None) -> Client:
         """The client whose server calls, by the Authorization header unless another way is given. Raises ServiceError."""
         address = self._gateway.address()
-        wrong = f"service.wrong|{digest(address)[:32]}"
-        stored = self._store.get("throttle", wrong)
-        if stored and stored.record["count"] >= self._settings.wrong_secrets_per_minute:
-            raise self._too_many(wrong)
+        self._check_guesses(address)
         client = (authenticate or self.by_header)()
         if client is None:
-            self._store.bump("throttle", wrong, 1, expires=self._now() + _WINDOW)
+            self._trusted.pop(address, None)
+            self._store.bump("throttle", _wrong(address), 1, expires=self._now() + MINUTE)
             raise BadClient
         check_address(client, address)
-        calls = f"service.calls|{digest(client.id)[:32]}"
-        if self._store.bump("throttle", calls, 1, expires=self._now() + _WINDOW) > self._settings.calls_per_minute:
-            raise self._too_many(calls)
+        self._trust(address)
+        if not self._allowance.take(client.id):
+            raise _too_many(self._allowance.wait())
         return client
+
+    def _check_guesses(self, address: str) -> None:
+        """Before the secret is looked at, so that the right one does not show among too many wrong ones."""
+        if self._trusted.get(address) == self._now() // MINUTE:
+            return
+        stored = self._store.get("throttle", _wrong(address))
+        if stored and stored.record["count"] >= self._settings.wrong_secrets_per_minute:
+            raise _too_many((stored.expires or 0) - self._now())
+
+    def _trust(self, address: str) -> None:
+        """Those of minutes gone by make room: there are never more than vendors have addresses."""
+        minute = self._now() // MINUTE
+        if self._trusted.get(address) != minute:
+            self._trusted = {each: of for each, of in self._trusted.copy().items() if of == minute} | {address: minute}
 
     def by_header(self) -> Client | None:
         """The client of the Authorization header, if its secret is right."""
@@ -82,10 +100,13 @@ class Admission:
             return None
         return client
 
-    def _too_many(self, counter: str) -> ServiceError:
-        stored = self._store.get("throttle", counter)
-        wait = stored.expires - self._now() if stored and stored.expires else _WINDOW
-        return ServiceError("service.throttled", "There were too many calls. Please wait a minute.", status=429, retry_after=max(1, wait))
+
+def _wrong(address: str) -> str:
+    return f"service.wrong|{digest(address)[:32]}"
+
+
+def _too_many(wait: int) -> ServiceError:
+    return ServiceError("service.throttled", "There were too many calls. Please wait a minute.", status=429, retry_after=max(1, wait))
 
 
 def check_address(client: Client, address: str) -> None:

@@ -15,8 +15,8 @@ import hmac
 
 from flask import Request, Response, g, request
 
-from idp.secret import Secret, new_secret
-from idp.sso.session import Session, SessionCookies, Sessions
+from idp.secret import Secret, digest, new_secret
+from idp.sso.session import Ended, Session, SessionCookies, Sessions
 
 _BROWSER_LIFE = 86400  # from the last use on
 _KEPT_LIFE = 3600
@@ -66,6 +66,16 @@ class Browser:
             g.session = self._sessions.current(Secret(cookie)) if cookie else None
         session: Session | None = g.session
         return session
+
+    def ended(self) -> Ended | None:
+        """The session of this browser that somebody has ended, if it is still remembered."""
+        cookie = _one_cookie(request, self._session_name)
+        return self._sessions.ended(Secret(cookie)) if cookie else None
+
+    def secret_of_ending(self) -> str:
+        """A secret that this browser alone can have, and always the same for the session whose cookie it brings; empty without one."""
+        cookie = _one_cookie(request, self._session_name)
+        return digest(f"ending {cookie}") if cookie else ""
 
     def pinged_session(self) -> Session | None:
         """The live session by the ping cookie, or by the session cookie where the asking page is of our own site."""

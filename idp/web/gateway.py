@@ -14,10 +14,12 @@ from idp.sso.client import Clients
 from idp.sso.login import SignedIn
 from idp.sso.logout import Beginning, Logout, Run
 from idp.sso.protocol import SignOnRequest
-from idp.sso.session import Session
+from idp.sso.session import Ended, Session
+from idp.sso.sign_in_log import NoSignInLog, NotesSignIns
 from idp.sso.signon import SignOn
 from idp.web.address import Proxies
 from idp.web.browser import Browser
+from idp.web.device import device_name
 from idp.web.page import render
 from idp.web.script import render_script
 from idp.web.settings import ServerSettings
@@ -28,6 +30,9 @@ WINDOW = "_fedcm"
 """What the cookie is kept for of a sign-in window that the browser has opened by itself (FedCM)."""
 FEDCM_LOGIN = "/fedcm/login"
 """Where such a window begins, and is closed."""
+
+
+NO_SIGN_IN_LOG = NoSignInLog()
 
 
 class Gateway:
@@ -42,6 +47,7 @@ class Gateway:
         logout: Logout,
         clients: Clients,
         audit: Audit,
+        sign_ins: NotesSignIns = NO_SIGN_IN_LOG,
     ) -> None:
         self.server = server
         self.browser = browser
@@ -49,6 +55,7 @@ class Gateway:
         self.logout = logout
         self.clients = clients
         self.audit = audit
+        self._sign_ins = sign_ins
         self._proxies = Proxies(server.trusted_proxies)
 
     @property
@@ -88,6 +95,7 @@ class Gateway:
         """After a good login: the cookies, and the way to `onward`, by way of what is left of another member's logout."""
         clients = self.clients.snapshot()
         fedcm = any(client.fedcm is not None for client in clients.clients.values())
+        self._sign_ins.note(signed.session, browser=device_name(request.headers.get("User-Agent", "")), address=self.address())
         self.browser.signed_in(signed.session, signed.cookies, ping=bool(clients.of("jsonp")), fedcm=fedcm)
         if onward == f"{self.url}/" and self.browser.kept(WINDOW):
             onward = self.url + FEDCM_LOGIN
@@ -96,20 +104,38 @@ class Gateway:
     def end(self, session_id: str, *, reason: str, beginning: Beginning | None = None) -> Response:
         """Ends a session and takes the browser through what follows. When it had ended already, only the beginner is answered."""
         run = self.logout.end(session_id, reason=reason, beginning=beginning)
+        if run is None and beginning is None:
+            return see(f"{self.url}/logout")  # with the cookie of the session that has ended, by which its run is found
         session = self.session()
-        if session is None or session.id == session_id:
+        is_own = session is not None and session.id == session_id
+        if session is None or is_own:
             self.browser.signed_out()
         if run is None:
             run = Run(id="", rows=(), beginning=beginning)
             return self.send(self.logout.answer(run) or Redirect(f"{self.url}/logout"))
-        return self.go_through(run)
+        return self.go_through(run, proven=is_own)
 
-    def go_through(self, run: Run) -> Response:
-        """Takes this browser, and no other, to what is left of a logout; cookies that clients share with us are cleared on the way."""
-        secret = new_secret()
-        self.logout.bind(run, secret)
+    def take_up(self, ended: Ended) -> Response | None:
+        """Goes on with the logout of this browser's session, whoever began it; None when there is nothing to go on with."""
+        run = self.logout.take_up(ended)
+        if run is None:
+            return None
+        self.browser.signed_out()
+        return self.go_through(run, proven=True)
+
+    def go_through(self, run: Run, *, proven: bool = False) -> Response:
+        """Takes this browser, and no other, to what is left of a logout; cookies that clients share with us are cleared on the way.
+        `proven`: it was this browser's session. Then the secret is the same each time, so that of two answers either will do."""
+        secret = f"{run.id}.{self.browser.secret_of_ending() if proven else new_secret()}"
+        self.logout.bind(run, secret, anew=proven)
         self.browser.keep(LOGOUT, secret)
         return self.send(Redirect(self.run_url(run), cookies=run.cookies))
+
+    def run_under_way(self) -> Run | None:
+        """The logout that this browser is going through, or has gone through."""
+        secret = self.browser.kept(LOGOUT)
+        run = self.logout.run(secret.partition(".")[0]) if secret else None
+        return run if run and run.belongs_to(secret) else None
 
     def run_url(self, run: Run) -> str:
         """Where a logout under way goes on."""

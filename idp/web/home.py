@@ -1,28 +1,74 @@
-"""/ : the member's start page. /livez and /readyz: health."""
+"""/ : the member's own page, and what it does. /livez and /readyz: health."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 
-from idp.errors import IdpError, Unavailable
+from idp.errors import BadRequest, IdpError, Unavailable
 from idp.keys import KeyRing
 from idp.sso.client import Client
+from idp.sso.member import MemberDesk
+from idp.sso.session import Session
 from idp.store import Store
-from idp.web.gateway import Gateway
+from idp.web.consent import labels_of
+from idp.web.gateway import Gateway, see
 from idp.web.page import render
 
+_SAID = "_said"
+"""What the cookie is kept for that tells the page what was just done."""
+_SENTENCES = {
+    "disconnected": "Disconnected. The application no longer sees anything new of you until you go there again.",
+    "ended": "That device is signed out.",
+    "others_ended": "You are signed out on all other devices.",
+}
 
-def home_pages(gateway: Gateway) -> Blueprint:
-    """GET /."""
+
+def home_pages(gateway: Gateway, desk: MemberDesk | None = None) -> Blueprint:
+    """GET /, POST /member/disconnect, /member/sign-out, /member/sign-out-others. Without a desk the page only greets."""
     pages = Blueprint("home", __name__)
 
     @pages.get("/")
     def home() -> Response:
         session = gateway.session()
-        clients = [client for client in gateway.clients.snapshot().clients.values() if client.url] if session else []
-        return render("home.html", session=session, clients=sorted(clients, key=lambda client: client.name.casefold()))
+        said = gateway.browser.kept(_SAID)
+        gateway.browser.forget(_SAID)
+        if session is None or desk is None:
+            return render("home.html", session=session, mine=False, said="")
+        return render(
+            "home.html",
+            session=session,
+            mine=True,
+            said=_SENTENCES.get(said, ""),
+            applications=desk.applications(session),
+            devices=desk.devices(session),
+            sign_ins=desk.sign_ins(session),
+            form_token=gateway.browser.form_token("member"),
+            label_of=lambda name: labels_of([name])[0],
+        )
+
+    @pages.post("/member/disconnect")
+    def disconnect() -> Response:
+        return act(lambda desk, session: desk.disconnect(session, request.form.get("client", "")), "disconnected")
+
+    @pages.post("/member/sign-out")
+    def sign_out() -> Response:
+        return act(lambda desk, session: desk.end(session, request.form.get("session", "")), "ended")
+
+    @pages.post("/member/sign-out-others")
+    def sign_out_others() -> Response:
+        return act(lambda desk, session: desk.end_others(session), "others_ended")
+
+    def act(do: Callable[[MemberDesk, Session], object], said: str) -> Response:
+        """What a form of the page wants, and back to it."""
+        session = gateway.session()
+        if session is not None and desk is not None:
+            if not gateway.browser.is_own_form("member"):
+                raise BadRequest("member.form_stale", "This page was open for too long. Please try again.")
+            do(desk, session)
+            gateway.browser.keep(_SAID, said)
+        return see(f"{gateway.url}/")
 
     @pages.app_context_processor
     def of_dead_ends() -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response
@@ -14,6 +15,8 @@ from idp.sso.logout import Run
 from idp.web.gateway import LOGOUT, Gateway, see
 from idp.web.page import allow_frames, render
 
+_FRAMES = 1  # seconds that frames are given where the browser has to go on
+
 
 def logout_pages(gateway: Gateway, exits: Sequence[Exit] = ()) -> Blueprint:
     """GET and POST /logout, GET /logout/<run>, GET /logout/back/<reply>. `exits` are iMIS's own sign-outs, offered to a browser that came
@@ -22,10 +25,10 @@ def logout_pages(gateway: Gateway, exits: Sequence[Exit] = ()) -> Blueprint:
 
     @pages.get("/logout")
     def ask() -> Response:
-        """A GET ends nothing: another site could send it unseen (S50)."""
+        """A GET ends nothing: another site could send it unseen (S50). It goes on with what was ended."""
         session = gateway.session()
         if session is None:
-            return render("signed_out.html", run=None, names={}, exits=exits)
+            return go_on_with_ended()
         names = [client.name for each in session.participants if (client := gateway.clients.get(each.client_id))]
         return render("logout.html", session=session, names=names, form_token=gateway.browser.form_token("logout"))
 
@@ -40,9 +43,13 @@ def logout_pages(gateway: Gateway, exits: Sequence[Exit] = ()) -> Blueprint:
 
     @pages.get("/logout/<run_id>")
     def go_on(run_id: str) -> Response:
-        run = gateway.logout.run(run_id)
-        if run is None or not run.belongs_to(gateway.browser.kept(LOGOUT)):
+        run = gateway.run_under_way()
+        if run is None or run.id != run_id:
             return see(f"{gateway.url}/logout")
+        run = gateway.logout.refreshed(run)
+        answer = gateway.logout.answer(run)
+        if run.next is None and answer is None:
+            return result(run)
         if frames := gateway.logout.take_frames(run):
             return show(run, frames)
         if row := run.next:
@@ -50,7 +57,6 @@ def logout_pages(gateway: Gateway, exits: Sequence[Exit] = ()) -> Blueprint:
             if not gateway.logout.visited(run, row):
                 return see(gateway.run_url(run))
             return gateway.send(FormPost(row.url, row.fields)) if row.fields else see(row.url)
-        answer = gateway.logout.answer(run)
         return gateway.send(answer) if answer else result(run)
 
     @pages.get("/logout/back/<reply_to>")
@@ -59,18 +65,53 @@ def logout_pages(gateway: Gateway, exits: Sequence[Exit] = ()) -> Blueprint:
         run = gateway.logout.returned(reply_to, gateway.browser.kept(LOGOUT))
         return see(gateway.run_url(run) if run else f"{gateway.url}/logout")
 
+    def go_on_with_ended() -> Response:
+        """The answer to the first of two clicks may be lost, and with it the way to the clients; or somebody else ended the session."""
+        ended = gateway.browser.ended()
+        if ended is not None and not ended.told:
+            response = render("logout_wait.html")
+            response.headers["Refresh"] = f"1; url={gateway.url}/logout"
+            return response
+        further = gateway.take_up(ended) if ended else None
+        run = gateway.run_under_way()
+        if further is None and run is not None and run.next:
+            further = see(gateway.run_url(run))
+        return further or render("signed_out.html", run=None, names={}, exits=exits)
+
     def show(run: Run, frames: tuple[str, ...]) -> Response:
-        """Frames first, for two seconds; then the visits and the end, which leave the page."""
-        allow_frames({f"{parts.scheme}://{parts.netloc}" for parts in map(urlsplit, frames)})
-        response = render("logout_frames.html", run=run, frames=frames, names=names_of(run), onward=gateway.run_url(run))
-        response.headers["Refresh"] = f"2; url={gateway.run_url(run)}"
+        """Frames first, for a moment; then the visits and the end, which leave the page."""
+        response = render("logout_frames.html", run=run, frames=framed(frames), names=names_of(run), onward=gateway.run_url(run))
+        response.headers["Refresh"] = f"{_FRAMES}; url={gateway.run_url(run)}"
         return response
 
     def result(run: Run) -> Response:
-        return render("signed_out.html", run=run, names=names_of(run))
+        """The browser stays here, so frames have all the time they need."""
+        frames = framed(gateway.logout.take_frames(run))
+        return render("signed_out.html", run=run, names=names_of(run), frames=frames, again=gateway.run_url(run))
+
+    def framed(frames: tuple[str, ...]) -> tuple[str, ...]:
+        allow_frames({f"{parts.scheme}://{parts.netloc}" for parts in map(urlsplit, frames)})
+        return frames
 
     def names_of(run: Run) -> dict[str, str]:
         known = {row.client_id: gateway.clients.get(row.client_id) for row in run.rows}
         return {client_id: client.name if client else client_id for client_id, client in known.items()}
 
+    @pages.app_context_processor
+    def of_endings() -> dict[str, object]:
+        """What other pages say of a session that somebody else has ended."""
+        return {"unvisited": unvisited, "moment": moment}
+
+    def unvisited() -> list[str]:
+        """Applications that this browser's ended session still has to sign out of, by name."""
+        ended = gateway.browser.ended()
+        run = gateway.logout.take_up(ended) if ended else None
+        names = names_of(run) if run else {}
+        return [names[row.client_id] for row in run.rows if row.state == "waiting" and not row.is_imis] if run else []
+
     return pages
+
+
+def moment(seconds: int) -> datetime:
+    """In the server's own time zone (TZ): most members live where their association is."""
+    return datetime.fromtimestamp(seconds).astimezone()

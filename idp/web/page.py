@@ -9,6 +9,15 @@ from typing import Any
 from flask import Response, g, make_response, render_template, request
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
+_PROTECTING = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Cache-Control", "no-store"),
+)
+_HTTPS = (("Strict-Transport-Security", "max-age=31536000; includeSubDomains"),)
 
 
 def render(template: str, *, status: int = 200, **values: Any) -> Response:
@@ -30,16 +39,12 @@ def allow_frames(origins: set[str]) -> None:
 
 def protect(response: Response, *, secure: bool) -> Response:
     """Adds the protecting headers; what a view has set already stays."""
-    headers = response.headers
-    headers.setdefault("Content-Security-Policy", _policy(secure))
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("X-Frame-Options", "DENY")
-    headers.setdefault("Referrer-Policy", "no-referrer")
-    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-    headers.setdefault("Cache-Control", "no-store")
-    if secure:
-        headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+    there = {name.lower() for name, _ in response.headers}  # looked through once: `setdefault` would do it for each
+    for name, value in (*_PROTECTING, *(_HTTPS if secure else ())):
+        if name.lower() not in there:
+            response.headers.add(name, value)
+    if "content-security-policy" not in there:
+        response.headers.add("Content-Security-Policy", _policy(secure))
     return response
 
 

@@ -69,12 +69,10 @@ class ProfileDesk:
         return self._tickets.issue(client.id, session, {"return": client.settings.pages[0]})
 
     def may_enter(self, client: Client, subject_id: str) -> bool | None:
-        """Whether the client's rules let in a member who is signed in here now; None for all others."""
-        sessions = self._sessions.of_subject(subject_id)
-        if not sessions:
-            return None
-        subject = self._subjects.current(subject_id, max_age=client.max_age)
-        return subject is not None and not self._is_barred(client, sessions[0], subject)
+        """Whether the client's rules still let in a member who is signed in at this client now; None for all others: who is signed in
+        elsewhere, or not welcome here, is no business of this client's."""
+        session = self._session(client, subject_id)
+        return None if session is None else not self._is_barred(client, session, self._subject(client, session))
 
     def _session(self, client: Client, subject_id: str) -> Session | None:
         live = [each for each in self._sessions.of_subject(subject_id) if each.participant(client.id)]

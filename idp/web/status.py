@@ -19,7 +19,7 @@ from idp.store import Store
 from idp.web.metric import Reading
 
 T = TypeVar("T")
-_QUEUES = {"letter": "letters to be mailed", "logout": "logouts under way"}
+_QUEUES = {"letter": "letters to be mailed", "logout": "logouts under way", "notice": "logout notices that wait"}
 _MOST = 1000
 
 

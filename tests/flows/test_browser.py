@@ -21,7 +21,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from idp.demo.address import LOOPBACK
 from idp.demo.town import PEOPLE
-from idp.demo.vendors import EVENTS, JOURNAL, LMS, VENDORS, Vendor
+from idp.demo.vendors import EVENTS, JOURNAL, LMS, STORE, VENDORS, Vendor
 from idp.directory.people_file import read_people
 from tests.flows.town import Town
 
@@ -256,6 +256,20 @@ def test_V61_who_cancels_comes_back_to_the_vendor_which_says_so(visitor: Visitor
     visitor.presses("form[action='/login/cancel'] button")
     visitor.waits_for("the vendor's word", lambda: visitor.is_at(visitor.addresses.of(vendor.host), "[role=alert]"))
     assert not visitor.is_told_by(vendor)["signed_in"]
+
+
+def test_the_bookstores_offers_let_in_without_a_click_who_is_signed_in_elsewhere(visitor: Visitor) -> None:
+    visitor.goes_to(STORE, "/offers")
+    visitor.waits_for(
+        "the script's answer", lambda: "sso" not in visitor.browser.current_url and visitor.sees("[data-sso=sign-in][href*=token]")
+    )
+    assert not visitor.is_told_by(STORE)["signed_in"]
+    visitor.asks_to_enter(LMS)
+    visitor.types_password()
+    visitor.is_in(LMS)
+    visitor.browser.switch_to.new_window("tab")
+    visitor.goes_to(STORE, "/offers")
+    visitor.is_in(STORE)
 
 
 def test_the_start_page_leads_to_every_vendor_and_works_without_script(visitor: Visitor) -> None:

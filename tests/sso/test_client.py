@@ -56,6 +56,13 @@ def test_another_process_sees_a_client_come_and_go(clients: Clients, store: Stor
     assert other.get("shop") is None
 
 
+def test_a_client_that_registered_itself_at_another_process_is_known_at_once_when_it_asks(clients: Clients, store: Store) -> None:
+    other = Clients([], store=store, read=read, audit=Events())
+    other.snapshot()
+    clients.add("shop", {"tell": "front"})
+    assert other.get("shop")
+
+
 def test_a_snapshot_is_kept_while_nothing_changes(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
     """Protocols hang on its identity what they derive from it."""
     monkeypatch.setattr(module, "_LOOK_AGAIN", 0.0)

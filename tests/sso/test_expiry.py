@@ -85,7 +85,7 @@ def test_F13_a_client_that_cannot_be_told_keeps_no_other_session_from_being_ende
         told_of(house, "broken")
     house.now.time += IDLE + 120
     assert look(house) == 3
-    assert not house.store.list("session")
+    assert house.sessions.untold(since=0) == []
 
 
 def test_a_session_that_expired_is_nobody_s_and_opens_nothing(store: Store, now: Clock) -> None:

@@ -59,7 +59,7 @@ def test_every_client_is_told_in_its_own_way_and_nothing_is_called_done_that_is_
         "both": "done",
         "front": "waiting",
         "frame": "asked",
-        "cookie": "done",
+        "cookie": "cleared",
         "never": "untold",
         "broken": "untold",
     }
@@ -225,9 +225,14 @@ class TestVisits:
         house.logout.visited(run, run.rows[1])
         assert states(stored(house, run)) == {"one": "waiting", "two": "asked", "back": "done"}
 
-    def test_a_run_is_forgotten_after_an_hour(self, house: House, now: Clock) -> None:
-        run = end(house, signed_in(house, "front"))
-        now.time += 3600
+    @pytest.mark.parametrize(("client_id", "hours"), [("frame", 1), ("front", 12)])
+    def test_a_run_is_forgotten_after_an_hour_or_when_the_clients_left_to_visit_have_forgotten_the_member(
+        self, house: House, now: Clock, client_id: str, hours: int
+    ) -> None:
+        run = end(house, signed_in(house, client_id))
+        now.time += hours * 3600 - 1
+        assert house.logout.run(run.id) == run
+        now.time += 1
         assert house.logout.run(run.id) is None
         assert house.logout.replied(run.rows[0].reply_to, "front", done=True) is None
         assert not house.logout.visited(run, run.rows[0])

@@ -14,9 +14,12 @@ from werkzeug.test import TestResponse
 from idp.errors import BadRequest, IdpError, Unavailable
 from idp.keys import KeyProblem
 from idp.sso.answer import Redirect
+from idp.sso.disclosure import Disclosures
 from idp.sso.login import LoginSettings
 from idp.sso.logout import Beginning
+from idp.sso.member import MemberDesk
 from idp.sso.protocol import SignOnRequest
+from idp.sso.sign_in_log import SignInLog
 from idp.web.browser import Browser
 from idp.web.gateway import Gateway
 from idp.web.home import home_pages
@@ -40,11 +43,31 @@ class Site:
         self.app.config["MAX_CONTENT_LENGTH"] = 10_000
         self.app.jinja_env.globals["server"] = self.server
         browser = Browser(house.sessions, secure=self.server.secure)
+        sign_ins = SignInLog(house.store, now=house.now)
         self.gateway = Gateway(
-            self.server, browser=browser, signon=house.signon, logout=house.logout, clients=house.clients, audit=house.audit
+            self.server,
+            browser=browser,
+            signon=house.signon,
+            logout=house.logout,
+            clients=house.clients,
+            audit=house.audit,
+            sign_ins=sign_ins,
+        )
+        self.disclosures = Disclosures(house.store, session_life=12 * 3600, now=house.now)
+        desk = MemberDesk(
+            clients=house.clients,
+            protocols={"echo": house.echo},
+            subjects=house.subjects,
+            sessions=house.sessions,
+            logout=house.logout,
+            consents=house.signon.consents,
+            disclosures=self.disclosures,
+            sign_ins=sign_ins,
+            audit=house.audit,
+            now=house.now,
         )
         install(self.app, house.audit)
-        self.app.register_blueprint(home_pages(self.gateway))
+        self.app.register_blueprint(home_pages(self.gateway, desk))
         self.app.register_blueprint(login_pages(self.gateway, house.desk, login or LoginSettings()))
         self.app.register_blueprint(logout_pages(self.gateway))
         self.app.register_blueprint(echo_pages(self.gateway))

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from flask import Flask
+from flask import Flask, request
 from werkzeug.test import TestResponse
 
 from idp.web.crowd import Crowd
@@ -28,6 +28,8 @@ class House:
 
         @self.app.get("/slow")
         @self.app.get("/oauth/token")
+        @self.app.get("/saml/soap")
+        @self.app.get("/ats/events/AuthenticationToken.asmx/AuthenticateToken")
         def slow() -> str:
             self.inside.release()
             self.go_on.wait(20)
@@ -80,9 +82,10 @@ def test_F21_nobody_waits_for_ever() -> None:
     finish(house, [inside])
 
 
-def test_F21_what_finishes_a_sign_on_is_never_turned_away() -> None:
+@pytest.mark.parametrize("path", ["/oauth/token", "/saml/soap", "/ats/events/AuthenticationToken.asmx/AuthenticateToken"])
+def test_F21_what_finishes_a_sign_on_is_never_turned_away(path: str) -> None:
     house = House(at_once=1, waiting=0, patience=20)
-    threads = [house.ask(), house.ask("/oauth/token")]
+    threads = [house.ask(), house.ask(path)]
     for _ in threads:
         house.inside.acquire()
     finish(house, threads)
@@ -96,3 +99,13 @@ def test_whoever_failed_has_left(spoil: Callable[[object], TestResponse]) -> Non
     for _ in range(3):
         spoil(house.app.test_client())
     assert house.app.test_client().get("/slow").status_code == 200
+
+
+def test_whoever_comes_in_still_has_their_body_raw_and_as_a_form() -> None:
+    house = House(at_once=1, waiting=0, patience=1)
+
+    @house.app.post("/echo")
+    def echo() -> list[str]:
+        return [request.get_data().decode(), request.form["a"]]
+
+    assert house.app.test_client().post("/echo", data={"a": "1"}).get_json() == ["a=1", "1"]

@@ -144,7 +144,7 @@ class TestVisiting:
         page = visitor.get(run)
         assert f'<iframe src="https://framed.example/out?sid={session}"' in page.text
         assert "frame-src https://framed.example;" in page.headers["Content-Security-Policy"]
-        assert page.headers["Refresh"] == f"2; url={run}"
+        assert page.headers["Refresh"] == f"1; url={run}"
         assert f'href="{run}"' in page.text, "without patience, or where Refresh is off"
         assert visitor.get(run).location.startswith("https://wiki.example/")
         visitor.get(f"/echo/reply?client=wiki&reply_to=reply-wiki-{session}")
@@ -173,7 +173,7 @@ class TestVisiting:
     def test_a_run_that_is_over_leads_to_the_page(self, site: Site) -> None:
         visitor = site.signed_in("wiki")
         run = log_out(visitor)
-        site.house.now.time += 3600
+        site.house.now.time += 12 * 3600
         assert visitor.get(run).location == f"{URL}/logout"
         assert visitor.get("/logout/nonsense").location == f"{URL}/logout"
 

@@ -27,7 +27,7 @@ def not_found_content(settings: AtsSettings, subject_id: str) -> str:
 
 
 def filter_content(subject_id: str, allowed: bool | None) -> str:
-    """checkSSOFilter: whether a member may enter; None when nobody of that id is signed in."""
+    """checkSSOFilter: whether a member may enter; None when nobody of that id is signed in at this vendor."""
     message = "" if allowed is not None else f"Contact with ContactId '{subject_id}' was not found."
     answer = xml.element("ResultCode", "0" if allowed is not None else "1") + xml.element("ResultMessage", xml.text(message))
     return answer + xml.element("isAllowed", "1" if allowed else "0")

@@ -34,7 +34,7 @@ def ats_pages(gateway: Gateway, admission: Admission, desk: ProfileDesk, protoco
         client = _client_of(gateway, client_id)
         given = {"client": client.id, **views.parameters()}
         if given["client"] != client.id:
-            raise BadRequest("request.parameter_repeated", "The application's request names one thing twice.", received="client")
+            raise _repeated("client")
         return views.start(gateway, protocols[client.protocol], _as_configured(client, given))
 
     @pages.route("/<client_id>/<service>", methods=["GET", "POST"])
@@ -63,6 +63,8 @@ def ats_pages(gateway: Gateway, admission: Admission, desk: ProfileDesk, protoco
 
     def perform(client: Client, operation: Operation, given: dict[str, str]) -> Answer:
         """The answer, once the vendor's server has shown that it is the one that calls. Raises IdpError."""
+        if request.method == "HEAD":  # which Flask takes for GET: it would spend a token and give nothing for it
+            raise ServiceError("service.method", "This is reached by GET or POST.", expected="GET or POST", received="HEAD", status=405)
         auth_token = given.pop("authtoken", "")
         if not operation.is_public:
             admission.admit(lambda: _proven(client, admission, auth_token))
@@ -95,7 +97,7 @@ def _given() -> dict[str, str]:
     given: dict[str, str] = {}
     for name, value in views.parameters().items():
         if name.casefold() in given:
-            raise BadRequest("request.parameter_repeated", "The application's request names one thing twice.", received=name)
+            raise _repeated(name)
         given[name.casefold()] = value
     if any(name.casefold() == "authtoken" for name in request.args):
         message = "The AuthToken stands in the address, where it ends up in logs."
@@ -103,11 +105,18 @@ def _given() -> dict[str, str]:
     return given
 
 
+def _repeated(name: str) -> BadRequest:
+    return BadRequest("request.parameter_repeated", "The application's request names one thing twice.", received=name)
+
+
 def _as_configured(client: Client, given: Given) -> dict[str, str]:
     """Parameters of the sign-in link under our own names, in whatever case they came."""
     settings: VendorSettings = client.settings
     own = {name.casefold(): name for name in ("client", "return", "passive", "fresh", settings.deep_link_parameter) if name}
-    return {own.get(name.casefold(), name): value for name, value in given.items()}
+    named = {own.get(name.casefold(), name): value for name, value in given.items()}
+    if len(named) < len(given):
+        raise _repeated("one parameter in upper and in lower case")
+    return named
 
 
 def _enveloped(client: Client, operation: Operation, answer: Answer) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from idp.clock import Now
 from idp.errors import BadRequest, LoginRequired, Refusal
@@ -13,7 +14,7 @@ from idp.sso.client import Client, Clients
 from idp.sso.logout_token import LogoutTokens
 from idp.sso.notice import BackChannel
 from idp.sso.protocol import SignOnRequest
-from idp.sso.return_address import choose_return, is_registered, origin_of, replace_parameters
+from idp.sso.return_address import choose_return, is_prefix, is_registered, origin_of, replace_parameters
 from idp.sso.session import Participant, Session
 from idp.web.vendors.settings import VendorSettings
 
@@ -34,6 +35,7 @@ class VendorDesk:
 
     def __init__(self, protocol: str, *, url: str, clients: Clients, keys: KeyRing, now: Now) -> None:
         self._protocol = protocol
+        self._url = url
         self._clients = clients
         self._tokens = LogoutTokens(keys, issuer=url, now=now)
 
@@ -52,6 +54,13 @@ class VendorDesk:
         url = choose_return(parameters.get("return", ""), settings.pages, client_id=client.id)
         state = {"return": url, "deep_link": _deep_link(client, parameters)}
         return SignOnRequest(self._protocol, client.id, state, passive=_is_on(parameters, "passive"), fresh=_is_on(parameters, "fresh"))
+
+    def launch_url(self, client: Client) -> str:
+        """Where a member begins on our side, and comes to the client's only page; empty when it has none, or several."""
+        settings: VendorSettings = client.settings
+        if len([page for page in settings.pages if not is_prefix(page)]) != 1:
+            return ""
+        return f"{self._url}/{self._protocol}/signon?{urlencode({'client': client.id})}"
 
     def objection(self, request: SignOnRequest) -> Refusal | None:
         """Why a validated request is refused all the same."""

@@ -44,7 +44,7 @@ def _each_network(networks: tuple[str, ...]) -> tuple[str, ...]:
     return networks
 
 
-def _notice_url(url: str) -> str:
+def _plain_url(url: str) -> str:
     """The door of our calls to vendors has its own rules of what it lets out; here only what can never be right is refused."""
     if url and not is_plain(url):
         raise ValueError(f'{url!r} is not an address such as "https://app.example.org/sso/logout"')
@@ -60,8 +60,8 @@ Origins = Annotated[tuple[str, ...], AfterValidator(_each_origin)]
 Networks = Annotated[tuple[str, ...], AfterValidator(_each_network)]
 """IP addresses or networks."""
 
-NoticeUrl = Annotated[str, AfterValidator(_notice_url)]
-"""Where a vendor's server takes notice; empty for nowhere."""
+PlainUrl = Annotated[str, AfterValidator(_plain_url)]
+"""An address of a vendor's, such as where its server takes notice; empty for none."""
 
 
 def _element_name(name: str) -> str:
@@ -74,6 +74,12 @@ def _namespace(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*:[!#-;=?-~]{1,200}", name):
         raise ValueError(f"{name!r} is not a namespace, such as http://www.atsol.org/wsMoodle/")
     return name
+
+
+def _is_wide(network: str) -> bool:
+    """Whether it has more addresses than one house has."""
+    found = ip_network(network, strict=False)
+    return found.max_prefixlen - found.prefixlen > (16 if found.version == 4 else 96)
 
 
 ElementName = Annotated[str, AfterValidator(_element_name)]
@@ -107,7 +113,7 @@ class AtsSettings(Settings):
     """The element with the pair's name."""
     more_value: ElementName = "Value"
     """The element with the pair's value."""
-    not_authorized_url: str = ""
+    not_authorized_url: PlainUrl = ""
     """What GetBridgeSettings gives as SSONOTAUTHORIZEDURL."""
     proof: Literal["secret", "address"] = "secret"
     """How the vendor's server shows who it is: by its secret (in the header, or as AuthToken in the body), or only by where it calls
@@ -123,7 +129,7 @@ class VendorSettings(Settings):
     """A parameter of our sign-on address that is handed on to the return URL, such as "course"."""
     passive: bool = True
     """Whether the vendor may ask with passive=1, which comes back with signed_in=0 instead of showing the sign-in page."""
-    logout_url: NoticeUrl = ""
+    logout_url: PlainUrl = ""
     """Where the vendor's server takes notice of a logout: a POST with `logout_token`, as OpenID Connect Back-Channel Logout has it."""
     addresses: Networks = ()
     """IP addresses or networks of the vendor's servers; when given, only they may redeem."""
@@ -134,6 +140,8 @@ class VendorSettings(Settings):
     def _says_whence_it_calls(self) -> Self:
         if self.ats is not None and self.ats.proof == "address" and not self.addresses:
             raise ValueError('ats.proof = "address" wants addresses: from where does the vendor\'s server call?')
+        if self.ats is not None and self.ats.proof == "address" and (wide := [each for each in self.addresses if _is_wide(each)]):
+            raise ValueError(f'ats.proof = "address" wants few addresses: {", ".join(wide)} proves nothing')
         return self
 
     @property
