@@ -12,6 +12,8 @@ import pytest
 from joserfc import jwe, jwt
 from joserfc.jwk import JWKRegistry, KeySet
 
+from idp.protocols.oidc.signing import signing_problems
+
 from .conftest import MakeWorld
 from .wiring import URL, World, answer, make_client
 
@@ -44,13 +46,13 @@ def test_the_id_token_is_signed_as_the_client_registered(make_world: MakeWorld, 
     assert claims["at_hash"] == urlsafe_b64encode(whole[: len(whole) // 2]).rstrip(b"=").decode()
 
 
-def test_oidcc_idtoken_signature_the_default_is_RS256(make_world: MakeWorld) -> None:
+def test_idtoken_signature_the_default_is_RS256(make_world: MakeWorld) -> None:
     world = with_keys(make_world(make_client()))
     assert world.verified(world.signed_in().tokens()["id_token"])[0]["alg"] == "RS256"
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_oidcc_userinfo_signed_as_the_client_registered(make_world: MakeWorld, algorithm: str) -> None:
+def test_userinfo_signed_as_the_client_registered(make_world: MakeWorld, algorithm: str) -> None:
     """Module oidcc-userinfo-rs256, and its like."""
     world = with_keys(make_world(make_client(userinfo_signed_response_alg=algorithm)))
     response = world.userinfo(world.signed_in().tokens()["access_token"])
@@ -99,14 +101,76 @@ def test_discovery_names_what_the_keys_can_sign_now(world: World) -> None:
     assert told() == ["RS256", "PS256", "ES256", "EdDSA"]
 
 
-def test_an_algorithm_without_a_key_is_our_trouble_and_says_the_command(make_world: MakeWorld, caplog: pytest.LogCaptureFixture) -> None:
-    world = make_world(make_client(id_token_signed_response_alg="ES256"))
-    response = world.exchange(world.signed_in().code())
-    assert (response.status_code, response.get_json()["error"]) == (500, "server_error")
-    assert world.audit.last["cause"] == "keys.unusable"
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_jwt_access_token_is_signed_like_the_id_token(make_world: MakeWorld, algorithm: str) -> None:
+    world = with_keys(make_world(make_client(id_token_signed_response_alg=algorithm, tokens={"access_token": "jwt"})))
+    token = world.signed_in().tokens()["access_token"]
+    assert verified(world, token, algorithm)[0]["typ"] == "at+jwt"
+    assert world.userinfo(token).get_json()["sub"] == "0471"
 
 
-def test_oidcc_server_rotate_keys_of_every_kind(make_world: MakeWorld) -> None:
+@pytest.mark.parametrize(
+    ("settings", "algorithm"),
+    [
+        ({}, "RS256"),
+        ({"id_token_signed_response_alg": "PS256"}, "PS256"),
+        ({"id_token_signed_response_alg": "PS256", "introspection_signed_response_alg": "ES256"}, "ES256"),
+    ],
+)
+def test_RFC_9701_introspection_is_signed_as_the_client_registered(make_world: MakeWorld, settings: dict[str, Any], algorithm: str) -> None:
+    world = with_keys(make_world(make_client(**settings)))
+    form, headers = {"token": "x"}, {"Accept": "application/token-introspection+jwt"}
+    response = world.machine().post("/oauth/introspect", base_url=URL, data=form, auth=("rp", "rp-secret"), headers=headers)
+    assert verified(world, response.text, algorithm)[1]["token_introspection"] == {"active": False}
+
+
+KEYLESS: list[dict[str, Any]] = [
+    {"id_token_signed_response_alg": "ES256"},
+    {"userinfo_signed_response_alg": "EdDSA"},
+    {"authorization_signed_response_alg": "ES256"},
+    {"introspection_signed_response_alg": "EdDSA"},
+]
+
+
+@pytest.mark.parametrize("settings", KEYLESS)
+def test_an_algorithm_without_a_key_is_told_to_the_client_before_a_member_signs_in(make_world: MakeWorld, settings: dict[str, Any]) -> None:
+    world = make_world(make_client(**settings))
+    told = answer(world.browser().ask())
+    assert told["error"] == "server_error"
+    assert "idp keys" not in told["error_description"], "the command is for our own log"
+    (refused,) = world.audit.of("signon.refused")
+    assert (refused["cause"], "--kind" in refused["expected"]) == ("oidc.signing_key_missing", True)
+
+
+def test_without_its_key_a_client_s_code_and_refresh_token_are_not_used_up(make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = make_world(make_client())
+    code = world.signed_in().code()
+    with monkeypatch.context() as keyless:
+        keyless.setattr("idp.protocols.oidc.signing.unsignable", lambda *_: [("id_token_signed_response_alg", "ES256")])
+        response = world.exchange(code)
+    assert (response.status_code, response.get_json()["error"]) == (503, "server_error")
+    assert world.exchange(code).status_code == 200
+
+
+def test_an_answer_that_could_not_be_signed_is_a_page_of_ours(make_world: MakeWorld) -> None:
+    world = make_world(make_client(authorization_signed_response_alg="ES256", response_modes=("query.jwt",)))
+    response = world.browser().ask()
+    assert (response.status_code, response.location) == (503, None)
+    assert world.audit.last["cause"] == "oidc.signing_key_missing"
+
+
+def test_what_could_not_be_signed_is_said_with_the_setting_and_the_command(make_world: MakeWorld) -> None:
+    client = make_client(userinfo_signed_response_alg="ES256", authorization_signed_response_alg="EdDSA")
+    world = make_world(client)
+    first, second = signing_problems([client, make_client("fine")], world.keys)
+    assert first.startswith(
+        "clients.rp.oidc.userinfo_signed_response_alg: no active key signs ES256. Run: idp keys rotate oidc --kind p-256"
+    )
+    assert "--kind ed25519" in second
+    assert signing_problems([client], with_keys(world).keys) == []
+
+
+def test_server_rotate_keys_of_every_kind(make_world: MakeWorld) -> None:
     world = with_keys(make_world(make_client(id_token_signed_response_alg="ES256")))
     token = world.signed_in().tokens()["id_token"]
     world.keys.publish("p-256")
@@ -140,4 +204,4 @@ def test_a_signature_key_is_not_encrypted_to(make_world: MakeWorld) -> None:
     key = JWKRegistry.generate_key("RSA", 2048, {"kid": "s1", "use": "sig"})
     world = make_world(make_client(jwks={"keys": [key.as_dict(private=False)]}, id_token_encrypted_response_alg="RSA-OAEP-256"))
     response = world.exchange(world.signed_in().code())
-    assert (response.status_code, world.audit.last["cause"]) == (500, "oidc.no_encryption_key")
+    assert (response.status_code, world.audit.last["cause"]) == (400, "oidc.no_encryption_key")

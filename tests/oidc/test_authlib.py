@@ -15,8 +15,16 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from .wiring import CALLBACK, PASSWORD, World, make_client
+from tests.standin import PASSWORD
 
+from .wiring import CALLBACK, World, make_client
+
+SIGNED_OUT = "https://rp.example.org/bye"
+LASTING: dict[str, Any] = {
+    "grant_types": ("authorization_code", "refresh_token"),
+    "scopes": ("openid", "profile", "offline_access"),
+    "post_logout_redirect_uris": (SIGNED_OUT,),
+}
 VERIFIER = "a-verifier-that-is-long-enough-for-rfc-7636-and-more"
 
 
@@ -26,7 +34,7 @@ def issuer(tmp_path: Path) -> Iterator[str]:
     server: BaseWSGIServer = make_server("127.0.0.1", 0, lambda environ, start: app(environ, start), threaded=True)
     url = f"http://127.0.0.1:{server.server_port}"
     world = World(
-        tmp_path, [make_client(), make_client("old", require_pkce=False, token_endpoint_auth_method="client_secret_post")], url=url
+        tmp_path, [make_client(**LASTING), make_client("old", require_pkce=False, token_endpoint_auth_method="client_secret_post")], url=url
     )
     app = world.app.wsgi_app
     thread = threading.Thread(target=server.serve_forever)
@@ -38,9 +46,9 @@ def issuer(tmp_path: Path) -> Iterator[str]:
     world.store.close()
 
 
-def sign_in(url: str) -> str:
+def sign_in(url: str, browser: requests.Session | None = None) -> str:
     """A member's browser: follows to the sign-in page, fills it in, and stops where it would leave for the client."""
-    browser = requests.Session()
+    browser = browser or requests.Session()
     page = browser.get(url)
     fields = dict(re.findall(r'name="(form_token|request)" value="([^"]*)"', page.text))
     action = page.url.partition("?")[0]
@@ -66,6 +74,27 @@ def test_authlib_completes_code_and_pkce_and_verifies_the_id_token(issuer: str) 
     assert (claims["iss"], claims["aud"], claims["sub"], claims["nonce"]) == (issuer, "rp", "0471", "n")
     assert userinfo["sub"] == claims["sub"]
     assert userinfo["given_name"] == "Anne"
+
+
+def test_authlib_refreshes_by_itself_revokes_and_signs_the_member_out(issuer: str) -> None:
+    told, browser = discovered(issuer), requests.Session()
+    scope = "openid profile offline_access"
+    with OAuth2Session(
+        "rp", "rp-secret", scope=scope, redirect_uri=CALLBACK, code_challenge_method="S256", token_endpoint=told["token_endpoint"]
+    ) as client:
+        url, state = client.create_authorization_url(told["authorization_endpoint"], code_verifier=VERIFIER)
+        answer = sign_in(url, browser)
+        first = client.fetch_token(told["token_endpoint"], authorization_response=answer, state=state, code_verifier=VERIFIER)
+        client.token = {**first, "expires_at": 1}  # Authlib refreshes what has expired before it asks
+        assert client.get(told["userinfo_endpoint"]).json()["sub"] == "0471"
+        assert client.token["refresh_token"] != first["refresh_token"]
+        leaving = {"id_token_hint": client.token["id_token"], "post_logout_redirect_uri": SIGNED_OUT, "state": "s"}
+        response = browser.get(told["end_session_endpoint"], params=leaving, allow_redirects=False)
+        while response.headers["Location"].startswith(issuer):
+            response = browser.get(response.headers["Location"], allow_redirects=False)
+        assert response.headers["Location"] == f"{SIGNED_OUT}?state=s"
+        client.revoke_token(told["revocation_endpoint"], token=client.token["refresh_token"])
+        assert client.get(told["userinfo_endpoint"]).status_code == 401
 
 
 def test_authlib_as_a_plain_oauth_plug_in_without_pkce_reads_userinfo(issuer: str) -> None:

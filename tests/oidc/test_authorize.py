@@ -14,7 +14,7 @@ from .conftest import MakeWorld
 from .wiring import CALLBACK, URL, World, answer, asked, make_client, posted, unsigned
 
 
-def test_oidcc_server_code_state_and_issuer_come_back(world: World) -> None:
+def test_server_code_state_and_issuer_come_back(world: World) -> None:
     told = answer(world.signed_in().ask())
     assert set(told) == {"code", "state", "iss"}
     assert told["state"] == "a state"
@@ -33,7 +33,7 @@ def test_a_visitor_signs_in_and_goes_on_with_the_code(world: World) -> None:
     assert told["code"]
 
 
-def test_oidcc_ensure_post_request_succeeds_although_no_cookie_comes_with_it(world: World) -> None:
+def test_ensure_post_request_succeeds_although_no_cookie_comes_with_it(world: World) -> None:
     browser = world.signed_in()
     held = world.machine().post("/oauth/authorize", base_url=URL, data=asked())
     assert held.status_code == 303
@@ -85,7 +85,7 @@ def test_S1_V30_V32_V33_another_redirect_uri_gets_our_own_page(world: World, uri
 @pytest.mark.parametrize(
     "bad", [{"redirect_uri": "https://evil.example/"}, {"client_id": "nobody"}, {"redirect_uri": None}, {"client_id": None}]
 )
-def test_S2_V34_nothing_goes_anywhere_before_client_and_address_are_good(
+def test_H1_S2_V34_nothing_goes_anywhere_before_client_and_address_are_good(
     world: World, bad: dict[str, str | None], broken: dict[str, str | None]
 ) -> None:
     response = world.browser().ask(**bad, **broken)
@@ -169,18 +169,18 @@ def test_a_request_without_state_gets_none_back(world: World) -> None:
     assert "state" not in answer(browser.ask(state=None, prompt="none login"))
 
 
-def test_oidcc_prompt_none_not_logged_in(world: World) -> None:
+def test_prompt_none_not_logged_in(world: World) -> None:
     response = world.browser().ask(prompt="none")
     assert response.location.startswith(CALLBACK)
     assert answer(response)["error"] == "login_required"
 
 
-def test_oidcc_prompt_none_logged_in(world: World) -> None:
+def test_prompt_none_logged_in(world: World) -> None:
     assert answer(world.signed_in().ask(prompt="none"))["code"]
 
 
 @pytest.mark.parametrize("prompt", ["login", "select_account"])
-def test_oidcc_prompt_login_asks_for_the_password_again(world: World, prompt: str) -> None:
+def test_prompt_login_asks_for_the_password_again(world: World, prompt: str) -> None:
     browser = world.signed_in()
     before = world.verified(browser.tokens()["id_token"])[1]
     world.now.seconds += 100
@@ -196,7 +196,7 @@ def test_S14_prompt_consent_asks_the_member_also_where_the_association_has_agree
     assert "Share with The rp?" in visitor.sign_in(visitor.ask(prompt="login consent").location).text
 
 
-def test_oidcc_max_age_1_and_10000(world: World) -> None:
+def test_max_age_1_and_10000(world: World) -> None:
     browser = world.signed_in()
     world.now.seconds += 30
     assert answer(browser.ask(max_age="10000"))["code"]
@@ -209,12 +209,12 @@ def test_max_age_0_means_a_new_login_even_within_the_same_second(world: World) -
     assert world.signed_in().ask(max_age="0").location.startswith(f"{URL}/login")
 
 
-def test_oidcc_login_hint_fills_in_the_name(world: World) -> None:
+def test_login_hint_fills_in_the_name(world: World) -> None:
     browser = world.browser()
     assert 'value="anne"' in browser.get(browser.ask(login_hint="anne").location).text
 
 
-def test_oidcc_id_token_hint_of_the_same_member_succeeds_even_when_expired(world: World) -> None:
+def test_H8_an_id_token_hint_of_the_same_member_succeeds_even_when_expired(world: World) -> None:
     browser = world.signed_in()
     hint = browser.tokens()["id_token"]
     world.now.seconds += 3000
@@ -251,7 +251,7 @@ def test_a_sub_that_the_claims_parameter_demands_is_obeyed(world: World) -> None
 
 
 @pytest.mark.parametrize("claims", ['{"id_token": null, "userinfo": {}}', '{"id_token": {"sub": null, "acr": {"essential": true}}}', "{}"])
-def test_harmless_claims_parameters_are_taken(world: World, claims: str) -> None:
+def test_H12_harmless_claims_parameters_are_taken(world: World, claims: str) -> None:
     assert answer(world.signed_in().ask(claims=claims))["code"]
 
 
@@ -266,7 +266,7 @@ def test_harmless_claims_parameters_are_taken(world: World, claims: str) -> None
         {"resource": "x"},
     ],
 )
-def test_oidcc_ensure_request_with_unknown_parameter_succeeds(world: World, more: dict[str, str]) -> None:
+def test_ensure_request_with_unknown_parameter_succeeds(world: World, more: dict[str, str]) -> None:
     assert answer(world.signed_in().ask(**more))["code"]
 
 
@@ -287,7 +287,7 @@ def test_S7_response_modes_are_limited_for_each_client(make_world: MakeWorld) ->
     assert posted(browser.ask(response_mode="query"))[1]["error"] == "invalid_request"
 
 
-def test_oidcc_redirect_uri_query_OK(make_world: MakeWorld) -> None:
+def test_redirect_uri_query_OK(make_world: MakeWorld) -> None:
     world = make_world(make_client(redirect_uris=("https://rp.example.org/cb?a=1",)))
     browser = world.signed_in()
     assert browser.ask(redirect_uri="https://rp.example.org/cb?a=1").location.startswith("https://rp.example.org/cb?a=1&")
@@ -324,7 +324,7 @@ def test_S20_a_client_marked_so_may_leave_pkce_out_but_not_weaken_it(make_world:
     assert answer(browser.ask(code_challenge_method=None))["error"] == "invalid_request"
 
 
-def test_S20_a_public_client_always_needs_pkce(make_world: MakeWorld) -> None:
+def test_H11_S20_a_public_client_always_needs_pkce(make_world: MakeWorld) -> None:
     world = make_world(make_client(public=True))
     assert answer(world.signed_in().ask(code_challenge=None, code_challenge_method=None))["error"] == "invalid_request"
 

@@ -38,14 +38,14 @@ def prove(world: World, assertion: str, *, visitor: Visitor | None = None, clien
 
 
 @pytest.mark.parametrize("alg", ["RS256", "PS256", "ES256", "EdDSA"])
-def test_oidcc_registration_jwks_private_key_jwt_is_taken_in_four_algorithms(make_world: MakeWorld, alg: str) -> None:
+def test_registration_jwks_private_key_jwt_is_taken_in_four_algorithms(make_world: MakeWorld, alg: str) -> None:
     holder = Holder(alg)
     world = make_world(key_client(holder))
     assert prove(world, holder.assertion(world)).status_code == 200
 
 
 @pytest.mark.parametrize("audience", [URL, f"{URL}/oauth/token"])
-def test_oidcc_ensure_client_assertion_with_iss_aud_succeeds(make_world: MakeWorld, audience: str) -> None:
+def test_ensure_client_assertion_with_iss_aud_succeeds(make_world: MakeWorld, audience: str) -> None:
     holder = Holder()
     world = make_world(key_client(holder))
     assert prove(world, holder.assertion(world, aud=audience)).status_code == 200
@@ -123,7 +123,7 @@ def test_a_bad_assertion_proves_nothing(make_world: MakeWorld, make: Callable[[H
     assert (response.status_code, response.get_json()["error"]) == (401, "invalid_client"), response.text
 
 
-def test_S28_an_assertion_is_good_once(make_world: MakeWorld) -> None:
+def test_S28_V46_an_assertion_is_good_once(make_world: MakeWorld) -> None:
     holder = Holder()
     world = make_world(key_client(holder))
     assertion, visitor = holder.assertion(world), world.signed_in()
@@ -131,6 +131,20 @@ def test_S28_an_assertion_is_good_once(make_world: MakeWorld) -> None:
     again = prove(world, assertion, visitor=visitor)
     assert again.status_code == 401
     assert "used before" in again.get_json()["error_description"]
+
+
+def test_wrong_assertions_of_one_client_do_not_shut_out_another_that_sends_no_client_id(make_world: MakeWorld) -> None:
+    """Failures are counted by client; an assertion names its client as a client_id would (RFC 7521 §4.2)."""
+    holder = Holder()
+    world = make_world(key_client(holder), make_client("two", token_endpoint_auth_method="private_key_jwt", jwks=holder.jwks))
+
+    def revoke(assertion: str) -> int:
+        form = {"token": "x", "client_assertion": assertion, "client_assertion_type": ASSERTION_TYPE}
+        return world.machine().post("/oauth/revoke", base_url=URL, data=form).status_code
+
+    wrong = Holder().assertion(world, "two")
+    assert {revoke(wrong) for _ in range(31)} == {401, 429}
+    assert revoke(holder.assertion(world, "rp")) == 200
 
 
 def test_two_clients_may_use_the_same_jti(make_world: MakeWorld) -> None:
@@ -145,7 +159,7 @@ def test_two_clients_may_use_the_same_jti(make_world: MakeWorld) -> None:
     assert other.status_code == 200
 
 
-def test_par_ensure_jwt_client_assertions_nbf_8_seconds_in_the_future_is_accepted(make_world: MakeWorld) -> None:
+def test_S32_par_ensure_jwt_client_assertions_nbf_8_seconds_in_the_future_is_accepted(make_world: MakeWorld) -> None:
     holder = Holder()
     world = make_world(key_client(holder))
     assert prove(world, holder.assertion(world, nbf=world.now() + 8, iat=world.now() + 8)).status_code == 200
@@ -247,7 +261,7 @@ def publish(world: World, *holders: Holder) -> None:
     world.web.pages[JWKS_URI] = json.dumps({"keys": [holder.public for holder in holders]}).encode()
 
 
-def test_oidcc_registration_jwks_uri(make_world: MakeWorld) -> None:
+def test_registration_jwks_uri(make_world: MakeWorld) -> None:
     world, holder = make_world(uri_client()), Holder()
     publish(world, holder)
     visitor = world.signed_in()
@@ -256,7 +270,7 @@ def test_oidcc_registration_jwks_uri(make_world: MakeWorld) -> None:
     assert world.web.asked == [JWKS_URI], "once for all"
 
 
-def test_oidcc_refresh_token_rp_key_rotation_an_unknown_kid_makes_us_look_again(make_world: MakeWorld) -> None:
+def test_refresh_token_rp_key_rotation_an_unknown_kid_makes_us_look_again(make_world: MakeWorld) -> None:
     world, old, new = make_world(uri_client()), Holder(), Holder(kid="k2")
     publish(world, old)
     visitor = world.signed_in()

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from idp.protocols.oidc.grant.begin import Beginning
+
 from .conftest import MakeWorld
 from .wiring import Visitor, World, answer, make_client
 
@@ -176,6 +178,31 @@ def test_S14_with_a_yes_its_tokens_go(asking: World) -> None:
     tokens: dict[str, Any] = asking.exchange(visitor.code(scope="openid email offline_access")).get_json()
     assert asking.userinfo(tokens["access_token"]).status_code == 200
     revoke(visitor)
+    assert asking.userinfo(tokens["access_token"]).status_code == 401
+    refreshed = asking.exchange("", grant_type="refresh_token", refresh_token=tokens["refresh_token"])
+    assert refreshed.get_json()["error"] == "invalid_grant"
+
+
+def test_S14_with_a_yes_the_code_goes_that_was_not_redeemed_yet(asking: World) -> None:
+    visitor = agreed(asking)
+    code, other = visitor.code(), asking.signed_in("bert")
+    theirs = answer(say(other, other.ask(), "agree"))["code"]
+    revoke(visitor)
+    assert asking.exchange(code).get_json()["error"] == "invalid_grant"
+    assert asking.exchange(theirs).status_code == 200, "another member's stays"
+
+
+def test_S14_with_a_yes_the_code_goes_that_is_being_redeemed_just_now(asking: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    visitor = agreed(asking)
+    code = visitor.code()
+    answered = Beginning.answer
+
+    def between(*parts: Any) -> dict[str, Any]:
+        revoke(visitor)
+        return answered(*parts)
+
+    monkeypatch.setattr(Beginning, "answer", between)
+    tokens: dict[str, Any] = asking.exchange(code).get_json()
     assert asking.userinfo(tokens["access_token"]).status_code == 401
     refreshed = asking.exchange("", grant_type="refresh_token", refresh_token=tokens["refresh_token"])
     assert refreshed.get_json()["error"] == "invalid_grant"

@@ -3,37 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from idp.protocols.oidc import claim
 from idp.store.sqlite import SqliteStore
+from tests.standin import Counted
 
 from .conftest import MakeWorld
 from .wiring import World, make_client
-
-
-class Counted:
-    """A store that writes down what is asked of it."""
-
-    def __init__(self, store: SqliteStore) -> None:
-        self._store = store
-        self.asked: list[str] = []
-
-    def __getattr__(self, verb: str) -> Any:
-        method = getattr(self._store, verb)
-
-        def count(kind: str = "", *arguments: Any, **keywords: Any) -> Any:
-            if kind and kind not in ("setting", "client"):  # the clients are looked at once a second, whatever happens
-                self.asked.append(f"{verb} {kind}")
-            return method(*((kind,) if kind else ()), *arguments, **keywords)
-
-        return count
-
-    def since(self) -> list[str]:
-        asked, self.asked = self.asked, []
-        return asked
 
 
 @pytest.fixture

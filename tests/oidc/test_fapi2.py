@@ -105,7 +105,7 @@ def test_ensure_authorization_request_with_long_nonce_and_state(world: World, le
 
 
 @pytest.mark.parametrize("audience", [[URL], f"{URL}/oauth/token", f"{URL}/oauth/par"])
-def test_par_test_audiences_the_issuer_alone_as_one_text(world: World, audience: Any) -> None:
+def test_V50_par_test_audiences_the_issuer_alone_as_one_text(world: World, audience: Any) -> None:
     """Modules par-test-array-as-audience-fails, -token-endpoint-url- and -par-endpoint-url-as-audience-fails."""
     assert error_of(push(world, proof_of=proven(world, aud=audience))) == "invalid_client"
 
@@ -138,6 +138,12 @@ def test_dpop_negative_tests_a_proof_with_RS256_is_too_weak_here(world: World) -
     code = signed_on(world)["code"]
     assert error_of(exchange(world, code, proofs=[proof(world, Holder("RS256"))])) == "invalid_dpop_proof"
     assert exchange(world, code).status_code == 200
+
+
+def test_dpop_negative_tests_a_weak_proof_at_the_PAR_endpoint_too(world: World) -> None:
+    headers = {"DPoP": proof(world, Holder("RS256"), htu=f"{URL}/oauth/par")}
+    response = world.machine().post("/oauth/par", base_url=URL, data={**asked(), **proven(world)}, headers=headers)
+    assert error_of(response) == "invalid_dpop_proof"
 
 
 def test_ensure_pkce_code_verifier_required_and_incorrect_rejected(world: World) -> None:
@@ -181,7 +187,7 @@ def test_user_rejects_authentication(world: World) -> None:
         {"native": True},
         {"id_token_signed_response_alg": "RS256"},
         {"userinfo_signed_response_alg": "RS256"},
-        {"tokens": {"access_token": "jwt"}},
+        {"introspection_signed_response_alg": "RS256"},
         {"grant_types": ("authorization_code", "refresh_token")},
         {"public": True},
     ],

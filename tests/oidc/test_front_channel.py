@@ -33,7 +33,7 @@ def half(value: str) -> str:
 
 
 @pytest.mark.parametrize("kind", TYPES)
-def test_oidcc_server_each_part_is_where_it_belongs_and_fits_the_others(old: World, kind: str) -> None:
+def test_server_each_part_is_where_it_belongs_and_fits_the_others(old: World, kind: str) -> None:
     told = in_fragment(old.signed_in().ask(response_type=kind))
     assert (told["state"], told["iss"]) == ("a state", URL)
     expected = {"code": "code", "token": "access_token", "id_token": "id_token"}
@@ -51,7 +51,7 @@ def test_oidcc_server_each_part_is_where_it_belongs_and_fits_the_others(old: Wor
         assert again["sub"] == "0471"
 
 
-def test_oidcc_scope_profile_an_id_token_alone_has_all_claims(old: World) -> None:
+def test_scope_profile_an_id_token_alone_has_all_claims(old: World) -> None:
     alone = in_fragment(old.signed_in().ask(response_type="id_token"))["id_token"]
     beside = in_fragment(old.signed_in().ask(response_type="id_token token"))["id_token"]
     assert old.verified(alone)[1]["email"] == "anne@assoc.example"
@@ -59,7 +59,7 @@ def test_oidcc_scope_profile_an_id_token_alone_has_all_claims(old: World) -> Non
 
 
 @pytest.mark.parametrize("kind", [kind for kind in TYPES if "id_token" in kind])
-def test_oidcc_ensure_request_without_nonce_fails(old: World, kind: str) -> None:
+def test_ensure_request_without_nonce_fails(old: World, kind: str) -> None:
     assert in_fragment(old.signed_in().ask(response_type=kind, nonce=None))["error"] == "invalid_request"
 
 
@@ -86,7 +86,7 @@ def test_tokens_never_stand_in_a_query(old: World, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", TYPES)
-def test_oidcc_formpost(old: World, kind: str) -> None:
+def test_formpost(old: World, kind: str) -> None:
     action, fields = posted(old.signed_in().ask(response_type=kind, response_mode="form_post"))
     assert action == CALLBACK
     assert set(fields) & {"code", "access_token", "id_token"}
@@ -103,6 +103,24 @@ def test_S48_a_token_of_the_browser_dies_with_the_session(old: World) -> None:
     token = in_fragment(visitor.ask(response_type="id_token token"))["access_token"]
     old.logout.end(visitor.session_id(), reason="test")
     assert old.userinfo(token).status_code == 401
+
+
+@pytest.mark.parametrize("kind", ["code token", "code id_token token"])
+def test_S17_a_replayed_code_ends_the_token_that_came_beside_it(old: World, kind: str) -> None:
+    visitor = old.signed_in()
+    told, other = (in_fragment(visitor.ask(response_type=kind)) for _ in range(2))
+    assert old.exchange(told["code"]).status_code == 200
+    assert old.userinfo(told["access_token"]).status_code == 200
+    assert old.exchange(told["code"]).get_json()["error"] == "invalid_grant"
+    assert old.userinfo(told["access_token"]).status_code == 401
+    assert old.userinfo(other["access_token"]).status_code == 200, "another sign-on's stays"
+
+
+def test_RFC_8707_a_token_of_the_browser_is_for_the_resource_that_was_asked_for(make_world: MakeWorld) -> None:
+    api = "https://api.example.org/"
+    world = make_world(make_client(response_types=TYPES, tokens={"resources": (api,)}))
+    token = in_fragment(world.signed_in().ask(response_type="id_token token", resource=api))["access_token"]
+    assert world.userinfo(token).status_code == 401
 
 
 def test_a_hint_of_another_member_is_refused_in_every_flow(old: World) -> None:

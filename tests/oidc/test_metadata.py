@@ -15,7 +15,7 @@ from .wiring import URL, World, make_client
 DOCUMENTS = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/oauth/jwks"]
 
 
-def test_oidcc_discovery_endpoint_verification(world: World) -> None:
+def test_discovery_endpoint_verification(world: World) -> None:
     told = world.machine().get(DOCUMENTS[0], base_url=URL).get_json()
     assert told["issuer"] == URL
     assert told["authorization_response_iss_parameter_supported"] is True
@@ -61,7 +61,7 @@ def test_S119_V53_the_issuer_is_never_taken_from_the_request(world: World) -> No
     assert "evil" not in response.text
 
 
-def test_S38_oidcc_server_rotate_keys(world: World) -> None:
+def test_S38_server_rotate_keys(world: World) -> None:
     token = world.signed_in().tokens()["id_token"]
     world.keys.rotate()
     world.keys.rotate()

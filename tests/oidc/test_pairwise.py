@@ -19,7 +19,7 @@ def sub_of(world: World, client: str = "rp", redirect_uri: str = CALLBACK, **mor
     return sub
 
 
-def test_S39_clients_of_one_sector_share_a_subject_and_others_do_not(make_world: MakeWorld) -> None:
+def test_H14_S39_clients_of_one_sector_share_a_subject_and_others_do_not(make_world: MakeWorld) -> None:
     world = make_world(
         make_client(subject_type="pairwise"),
         make_client("same", subject_type="pairwise"),

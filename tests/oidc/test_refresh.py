@@ -49,7 +49,7 @@ def world(make_world: MakeWorld) -> World:
     return make_world(lasting(), lasting("other"))
 
 
-def test_oidcc_refresh_token(world: World) -> None:
+def test_refresh_token(world: World) -> None:
     """The new ID token keeps iss, sub, aud and auth_time, and has no nonce (Core §12.2)."""
     first = world.signed_in().tokens(scope=OFFLINE)
     world.now.seconds += 100
@@ -64,14 +64,14 @@ def test_oidcc_refresh_token(world: World) -> None:
     assert world.userinfo(second["access_token"]).get_json()["email"] == "anne@assoc.example"
 
 
-def test_oidcc_codereuse(world: World) -> None:
+def test_codereuse(world: World) -> None:
     code = world.signed_in().code()
     good(world.exchange(code))
     assert error_of(world.exchange(code)) == "invalid_grant"
 
 
 @pytest.mark.parametrize("later", [30, 3600])
-def test_oidcc_codereuse_30seconds(world: World, later: int) -> None:
+def test_codereuse_30seconds(world: World, later: int) -> None:
     """Refused, and the first access token does not work any more: also long after the code's own life."""
     code = world.signed_in().code(scope=OFFLINE)
     tokens = good(world.exchange(code))
@@ -81,7 +81,7 @@ def test_oidcc_codereuse_30seconds(world: World, later: int) -> None:
     assert error_of(refresh(world, tokens["refresh_token"])) == "invalid_grant"
 
 
-def test_S22_a_refresh_token_is_bound_to_its_client(world: World) -> None:
+def test_H2_S22_a_refresh_token_is_bound_to_its_client(world: World) -> None:
     token = world.signed_in().tokens(scope=OFFLINE)["refresh_token"]
     assert error_of(refresh(world, token, client="other")) == "invalid_grant"
     good(refresh(world, token))
@@ -216,6 +216,17 @@ def test_S49_V51_a_disabled_member_gets_nothing_any_more(make_world: MakeWorld, 
     assert error_of(refresh(world, tokens["refresh_token"])) == "invalid_grant"
     assert world.userinfo(tokens["access_token"]).status_code == 401
     assert not world.sessions.list(), "wherever they are signed in"
+
+
+def test_S49_V51_tokens_that_outlive_the_session_end_when_the_member_is_found_disabled(world: World) -> None:
+    """Whoever finds it out: here it is another session's sign-on; their own client has never asked again."""
+    tokens = world.signed_in().tokens(scope=OFFLINE)
+    theirs = world.signed_in("bert").tokens(scope=OFFLINE)
+    world.members.by_id["0471"] = Subject("0471", "anne", ANNE.attributes, active=False)
+    assert world.subjects.current("0471", max_age=-1) is None
+    assert {each.record["subject_id"] for each in world.store.list("token")} == {"0472"}
+    assert error_of(refresh(world, tokens["refresh_token"])) == "invalid_grant"
+    assert good(refresh(world, theirs["refresh_token"]))
 
 
 def test_S24_an_offline_token_ends_by_idleness_and_absolutely(make_world: MakeWorld) -> None:

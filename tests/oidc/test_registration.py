@@ -101,6 +101,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"jwks_uri": "http://169.254.169.254/"}, "invalid_client_metadata"),
     ({"subject_type": "other"}, "invalid_client_metadata"),
     ({"client_name": 7}, "invalid_client_metadata"),
+    ({"introspection_signed_response_alg": "EdDSA"}, "invalid_client_metadata"),
+    ({"introspection_encrypted_response_alg": "RSA-OAEP-256"}, "invalid_client_metadata"),
+    ({"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "rp.example.org"}, "invalid_client_metadata"),
+    ({"tls_client_certificate_bound_access_tokens": True}, "invalid_client_metadata"),
     ({"require_signed_request_object": True}, "invalid_client_metadata"),
 ]
 
@@ -120,20 +124,20 @@ def test_a_body_that_is_no_object_is_refused(world: World, body: bytes) -> None:
 SECTOR = "https://sector.example.org/uris.json"
 
 
-def test_oidcc_registration_sector_uri(world: World) -> None:
+def test_registration_sector_uri(world: World) -> None:
     world.web.pages[SECTOR] = json.dumps([CALLBACK, "https://other.example.org/cb"]).encode()
     assert registered(world, subject_type="pairwise", sector_identifier_uri=SECTOR)["subject_type"] == "pairwise"
 
 
 @pytest.mark.parametrize("listed", [None, b'["https://other.example.org/cb"]', b"{}", b"[[]]", b"x"])
-def test_oidcc_registration_sector_bad(world: World, listed: bytes | None) -> None:
+def test_registration_sector_bad(world: World, listed: bytes | None) -> None:
     if listed is not None:
         world.web.pages[SECTOR] = listed
     response = register(world, subject_type="pairwise", sector_identifier_uri=SECTOR)
     assert error_of(response) == (400, "invalid_client_metadata")
 
 
-def test_oidcc_3rd_party_init_login_the_address_is_kept_and_told_again(world: World) -> None:
+def test_3rd_party_init_login_the_address_is_kept_and_told_again(world: World) -> None:
     uri = "https://rp.example.org/start"
     told = registered(world, initiate_login_uri=uri)
     again = call(world, "GET", told["registration_client_uri"], told["registration_access_token"])
@@ -164,6 +168,17 @@ def test_RFC_7592_a_client_changes_itself(world: World) -> None:
     assert client.secrets == (digest(told["client_secret"]),)
 
 
+def test_RFC_7592_2_2_a_client_that_moves_to_a_secret_is_told_a_new_one_which_works(world: World) -> None:
+    told = registered(world, token_endpoint_auth_method="private_key_jwt", jwks=Holder("RS256").jwks)
+    assert "client_secret" not in told
+    document = {**MINE, "client_id": told["client_id"], "token_endpoint_auth_method": "client_secret_basic"}
+    path, token = told["registration_client_uri"], told["registration_access_token"]
+    secret = call(world, "PUT", path, token, document).get_json()["client_secret"]
+    response = world.exchange("x", client=told["client_id"], secret=secret)
+    assert error_of(response) == (400, "invalid_grant"), "it is known; only the code is not good"
+    assert "client_secret" not in call(world, "PUT", path, token, document).get_json(), "told once"
+
+
 @pytest.mark.parametrize(
     "more", [{"client_id": "other"}, {"registration_access_token": "x"}, {"client_secret": "x"}, {"redirect_uris": []}]
 )
@@ -185,7 +200,7 @@ def test_RFC_7592_a_client_removes_itself(world: World) -> None:
     assert world.store.list("registration") == []
 
 
-def test_oidcc_registration_jwks_uri_a_registered_client_proves_itself_with_its_key(world: World) -> None:
+def test_registration_jwks_uri_a_registered_client_proves_itself_with_its_key(world: World) -> None:
     holder, uri = Holder("RS256"), "https://rp.example.org/jwks"
     world.web.pages[uri] = json.dumps(holder.jwks).encode()
     told = registered(world, token_endpoint_auth_method="private_key_jwt", jwks_uri=uri)
@@ -196,7 +211,7 @@ def test_oidcc_registration_jwks_uri_a_registered_client_proves_itself_with_its_
     assert error_of(response) == (400, "invalid_grant"), "it is known; only the code is not good"
 
 
-def test_oidcc_registration_policy_uri_and_tos_uri_are_linked_where_members_are_asked(world: World) -> None:
+def test_registration_policy_uri_and_tos_uri_are_linked_where_members_are_asked(world: World) -> None:
     told = registered(world, policy_uri="https://rp.example.org/policy", tos_uri="https://rp.example.org/terms")
     page = world.signed_in().ask(client_id=told["client_id"]).text
     assert 'href="https://rp.example.org/policy"' in page

@@ -31,14 +31,14 @@ def ask(world: World, **outside: str | None) -> dict[str, str]:
     return answer(world.signed_in().ask(**{**bare, **outside}))
 
 
-def test_oidcc_request_object_by_value_is_obeyed(make_world: MakeWorld) -> None:
+def test_request_object_by_value_is_obeyed(make_world: MakeWorld) -> None:
     world = signing_world(make_world)
     told = ask(world, request=request_object(world, state="inside"), state="outside")
     assert told["state"] == "inside"
     assert world.exchange(told["code"]).status_code == 200
 
 
-def test_oidcc_request_uri_signed_rs256(make_world: MakeWorld) -> None:
+def test_request_uri_signed_rs256(make_world: MakeWorld) -> None:
     world = signing_world(make_world)
     world.web.pages[ADDRESS] = request_object(world).encode()
     assert "code" in ask(world, request_uri=ADDRESS)
@@ -56,13 +56,13 @@ def test_a_request_uri_that_cannot_be_fetched_is_invalid_request_uri(make_world:
     assert ask(signing_world(make_world), request_uri=ADDRESS)["error"] == "invalid_request_uri"
 
 
-def test_oidcc_unsigned_request_object_supported_correctly_or_rejected_as_unsupported(make_world: MakeWorld) -> None:
+def test_unsigned_request_object_supported_correctly_or_rejected_as_unsupported(make_world: MakeWorld) -> None:
     world = signing_world(make_world)
     bare = unsigned(request_object(world), header={"alg": "none"})
     assert ask(world, request=bare)["error"] == "request_not_supported"
 
 
-def test_oidcc_request_uri_unsigned_supported_correctly_or_rejected_as_unsupported(make_world: MakeWorld) -> None:
+def test_request_uri_unsigned_supported_correctly_or_rejected_as_unsupported(make_world: MakeWorld) -> None:
     world = signing_world(make_world)
     world.web.pages[ADDRESS] = unsigned(request_object(world), header={"alg": "none"}).encode()
     assert ask(world, request_uri=ADDRESS)["error"] == "request_not_supported"
@@ -73,7 +73,7 @@ def test_a_client_without_keys_has_no_request_objects(make_world: MakeWorld) -> 
     assert ask(world, request=request_object(world))["error"] == "request_not_supported"
 
 
-def test_oidcc_ensure_request_object_with_redirect_uri(make_world: MakeWorld) -> None:
+def test_ensure_request_object_with_redirect_uri(make_world: MakeWorld) -> None:
     """The bad one outside counts for nothing; without a good one inside, nothing is sent anywhere (S2)."""
     world = signing_world(make_world)
     assert "code" in ask(world, request=request_object(world), redirect_uri="https://evil.example/cb")

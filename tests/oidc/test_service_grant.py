@@ -10,6 +10,7 @@ from werkzeug.test import TestResponse
 
 from idp.directory import Subject
 from idp.sso.client import Client
+from idp.sso.consent import Consents
 from idp.sso.settings import EntrySettings
 
 from .conftest import MakeWorld
@@ -174,6 +175,27 @@ def test_RFC_8693_an_exchanged_token_dies_with_the_session_whose_end_the_client_
     assert session.participant("relay")
     world.logout.end(session.id, reason="test")
     assert world.userinfo(told["access_token"]).status_code == 401
+
+
+def test_S14_an_exchange_wants_the_consent_that_a_sign_on_would_ask_for(make_world: MakeWorld) -> None:
+    relay = make_client("relay", consent="ask", grant_types=("authorization_code", EXCHANGE), tokens={"exchange_from": ("rp",)})
+    world = make_world(make_client(), relay)
+    token = world.signed_in().tokens(scope="openid email")["access_token"]
+    assert error_of(exchange(world, token)) == "invalid_request"
+    assert world.audit.last["cause"] == "oidc.exchange_consent"
+    Consents(world.store, now=world.now).give("0471", "relay", {"email"} | set(world.clients.snapshot().clients["relay"].release.names))
+    assert "access_token" in good(exchange(world, token))
+
+
+def test_S14_what_a_member_takes_back_from_one_client_ends_what_others_got_in_exchange_and_not_the_reverse(world: World) -> None:
+    browser = world.signed_in()
+    token = browser.tokens()["access_token"]
+    theirs = good(exchange(world, token))["access_token"]
+    world.protocol.withdraw("0471", "relay")
+    assert (world.userinfo(theirs).status_code, world.userinfo(token).status_code) == (401, 200)
+    theirs = good(exchange(world, token))["access_token"]
+    world.protocol.withdraw("0471", "rp")
+    assert (world.userinfo(theirs).status_code, world.userinfo(token).status_code) == (401, 401)
 
 
 def test_S25_V49_an_exchange_never_widens(world: World) -> None:

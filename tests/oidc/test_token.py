@@ -54,7 +54,7 @@ def test_S33_the_id_token_is_complete_typed_and_verifies_against_our_keys(world:
         "exp": world.now() + 3600,
         "auth_time": world.now(),
         "nonce": "a nonce",
-        "sid": browser.session_id(),
+        "sid": claims["sid"],  # test_session_name says of what it is made
         "acr": BY_PASSWORD,
         "amr": ["pwd"],
         "at_hash": base64.urlsafe_b64encode(half).rstrip(b"=").decode(),
@@ -73,7 +73,7 @@ def test_S29_the_token_answer_says_what_was_granted_and_is_never_cached(world: W
     assert "refresh_token" not in tokens
 
 
-def test_oidcc_ensure_request_without_nonce_succeeds_for_code_flow(world: World) -> None:
+def test_ensure_request_without_nonce_succeeds_for_code_flow(world: World) -> None:
     assert "nonce" not in world.verified(world.signed_in().tokens(nonce=None)["id_token"])[1]
 
 
@@ -81,7 +81,7 @@ def test_plain_oauth_gets_no_id_token(world: World) -> None:
     assert "id_token" not in world.signed_in().tokens(scope="profile")
 
 
-def test_S16_of_parallel_exchanges_of_one_code_one_wins(world: World) -> None:
+def test_H4_S16_of_parallel_exchanges_of_one_code_one_wins(world: World) -> None:
     code = world.signed_in().code()
     statuses: list[int] = []
     gate = threading.Barrier(8)
@@ -98,7 +98,7 @@ def test_S16_of_parallel_exchanges_of_one_code_one_wins(world: World) -> None:
     assert sorted(statuses) == [200] + [400] * 7
 
 
-def test_S17_V39_a_replayed_code_is_refused_and_takes_its_token_with_it(world: World) -> None:
+def test_H3_S17_V39_a_replayed_code_is_refused_and_takes_its_token_with_it(world: World) -> None:
     code = world.signed_in().code()
     access_token = world.exchange(code).get_json()["access_token"]
     assert world.userinfo(access_token).status_code == 200
@@ -168,7 +168,7 @@ def test_S20_V38_a_missing_or_wrong_verifier_is_refused(world: World, verifier: 
     assert error_of(world.exchange(world.signed_in().code(), code_verifier=verifier)) == "invalid_grant"
 
 
-def test_S21_V38_a_verifier_without_a_challenge_is_refused(make_world: MakeWorld) -> None:
+def test_H11_S21_V38_a_verifier_without_a_challenge_is_refused(make_world: MakeWorld) -> None:
     world = make_world(make_client(require_pkce=False))
     browser = world.signed_in()
     without = {"code_challenge": None, "code_challenge_method": None}
@@ -196,7 +196,7 @@ def test_S27_a_client_may_be_held_to_one_method(make_world: MakeWorld, method: s
 
 @pytest.mark.parametrize("secret", ["a:b", "a b", "a+b", "a%b", "ä€", "a%3Ab", "a%zz"])
 @pytest.mark.parametrize("encoded", [True, False])
-def test_S27_secrets_with_odd_characters_work_form_encoded_or_as_they_are(make_world: MakeWorld, secret: str, encoded: bool) -> None:
+def test_H10_S27_secrets_with_odd_characters_work_form_encoded_or_as_they_are(make_world: MakeWorld, secret: str, encoded: bool) -> None:
     world = make_world(make_client(secret=secret))
     sent = quote(secret, safe="") if encoded else secret
     assert post_token(world, basic("rp", sent), **exchange_of(world.signed_in().code())).status_code == 200
@@ -208,7 +208,7 @@ def test_S27_secrets_with_odd_characters_work_form_encoded_or_as_they_are(make_w
      "Basic " + base64.b64encode(b"rp").decode(), "Bearer x",
      "Basic " + base64.b64encode(b"\xff:\xff").decode(), "Digest username=rp", basic("rp", "rp-secret") + "x", "Basic ü", ":"],
 )  # fmt: skip
-def test_S27_a_header_that_proves_nothing_is_invalid_client(world: World, header: str) -> None:
+def test_H10_S27_a_header_that_proves_nothing_is_invalid_client(world: World, header: str) -> None:
     response = post_token(world, header, **exchange_of("x"))
     assert (error_of(response), response.status_code) == ("invalid_client", 401)
     assert response.headers["WWW-Authenticate"].startswith("Basic ")

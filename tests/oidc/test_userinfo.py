@@ -45,7 +45,7 @@ def test_the_usual_release_under_standard_names(world: World) -> None:
         ("email", {"sub", "email"}),
     ],
 )
-def test_oidcc_scope_each_scope_gives_its_own_standard_claims(make_world: MakeWorld, scope: str, claims: set[str]) -> None:
+def test_scope_each_scope_gives_its_own_standard_claims(make_world: MakeWorld, scope: str, claims: set[str]) -> None:
     release = ["full_name", "first_name", "last_name", "username", "informal_name", "email", "phone"]
     world = make_world(make_client(release=release))
     assert set(told(world, scope=scope)) == claims
@@ -76,7 +76,7 @@ def test_a_renamed_attribute_keeps_the_client_s_name(make_world: MakeWorld) -> N
 
 
 @pytest.mark.parametrize("name", ["sub", "iss", "aud", "exp", "sid", "nonce", "acr"])
-def test_no_release_can_overwrite_the_protocol_s_own_claims(make_world: MakeWorld, name: str) -> None:
+def test_H13_no_release_can_overwrite_the_protocol_s_own_claims(make_world: MakeWorld, name: str) -> None:
     world = make_world(make_client(release={"email": name}))
     claims = json.dumps({"id_token": {name: None}, "userinfo": {name: None}})
     tokens = world.signed_in().tokens(claims=claims)
@@ -102,13 +102,39 @@ def test_email_verified_is_not_claimed_because_nobody_knows(world: World) -> Non
     assert "email_verified" not in told(world, claims=json.dumps({"userinfo": {"email_verified": {"essential": True}}}))
 
 
-def test_oidcc_claims_essential_a_claim_that_is_asked_for_by_name_comes(world: World) -> None:
+def test_claims_essential_a_claim_that_is_asked_for_by_name_comes(world: World) -> None:
     claims = json.dumps({"userinfo": {"name": {"essential": True}, "member_type": None}, "id_token": {"email": None, "phone_number": None}})
     tokens = world.signed_in().tokens(scope="openid", claims=claims)
     assert world.userinfo(tokens["access_token"]).get_json() == {"sub": "0471", "name": "Anne Example"}
     in_token = world.verified(tokens["id_token"])[1]
     assert in_token["email"] == "anne@assoc.example"
     assert "phone_number" not in in_token, "not released"
+
+
+@pytest.mark.parametrize("essential", [True, False])
+@pytest.mark.parametrize(
+    ("wish", "comes"),
+    [
+        ({"value": "anne@assoc.example"}, True),
+        ({"values": ["x", "anne@assoc.example"]}, True),
+        ({"value": "bert@assoc.example"}, False),
+        ({"values": ["x", None, 7]}, False),
+        ({"values": "anne@assoc.example", "value": "x"}, False),
+        ({}, True),
+    ],
+)
+def test_Core_5_5_1_a_claim_with_another_value_than_asked_for_does_not_come_and_is_no_error(
+    world: World, wish: dict[str, Any], comes: bool, essential: bool
+) -> None:
+    asked = {"email": {**wish, "essential": essential}}
+    tokens = world.signed_in().tokens(scope="openid", claims=json.dumps({"userinfo": asked, "id_token": asked}))
+    for told in (world.userinfo(tokens["access_token"]).get_json(), world.verified(tokens["id_token"])[1]):
+        assert ("email" in told) is comes
+
+
+def test_Core_5_5_1_what_the_scope_asks_for_comes_with_any_value(world: World) -> None:
+    claims = json.dumps({"userinfo": {"email": {"value": "x"}}})
+    assert told(world, scope="openid email", claims=claims)["email"] == "anne@assoc.example"
 
 
 def test_plain_oauth_without_a_scope_reads_all_that_is_released(world: World) -> None:
@@ -125,13 +151,13 @@ def test_a_client_that_may_have_openid_alone_can_ask_for_no_scope(make_world: Ma
     assert told(make_world(make_client(scopes=("openid",))), scope=None) == EVERYTHING
 
 
-def test_S25_V49_a_scope_that_the_client_may_not_have_gives_nothing(make_world: MakeWorld) -> None:
+def test_H22_S25_V49_a_scope_that_the_client_may_not_have_gives_nothing(make_world: MakeWorld) -> None:
     world = make_world(make_client(scopes=("openid", "email")))
     assert told(world, scope="openid profile email") == {"sub": "0471", "email": "anne@assoc.example"}
 
 
 @pytest.mark.parametrize("way", ["get", "post header", "post body"])
-def test_oidcc_userinfo_by_get_by_post_and_in_the_body(world: World, way: str) -> None:
+def test_userinfo_by_get_by_post_and_in_the_body(world: World, way: str) -> None:
     token = world.signed_in().tokens()["access_token"]
     header = {} if way == "post body" else {"Authorization": f"bearer {token}"}
     data = {"access_token": token} if way == "post body" else None
@@ -140,7 +166,7 @@ def test_oidcc_userinfo_by_get_by_post_and_in_the_body(world: World, way: str) -
     assert response.headers["Cache-Control"] == "no-store"
 
 
-def test_S41_userinfo_without_a_good_token_is_401(world: World) -> None:
+def test_H21_S41_userinfo_without_a_good_token_is_401(world: World) -> None:
     token = world.signed_in().tokens()["access_token"]
     bare = world.machine().get(f"/oauth/userinfo?access_token={token}", base_url=URL)
     assert (bare.status_code, bare.headers["WWW-Authenticate"]) == (401, f'Bearer realm="{URL}"')

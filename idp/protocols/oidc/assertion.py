@@ -28,14 +28,6 @@ class Assertions:
         self._store = store
         self._now = now
 
-    def issuer_of(self, assertion: str) -> str:
-        """Who the assertion says it is from; nothing is proven by that."""
-        try:
-            claims = peek(assertion)[1]
-        except JwtRefused:
-            return ""
-        return claims["iss"] if isinstance(claims.get("iss"), str) else ""
-
     def problem(self, client: Client, assertion: str) -> str:
         """Why it is no proof of this client; empty when it is one. It is one once (S28)."""
         settings = settings_of(client)
@@ -69,6 +61,15 @@ class Assertions:
     def _audiences(self, client: Client) -> tuple[str, ...]:
         """The issuer alone under FAPI 2.0; the token endpoint too for others (RFC 7523 §3, Core §9), as many libraries send that."""
         return (self._issuer,) if settings_of(client).fapi else (self._issuer, f"{self._issuer}/oauth/token")
+
+
+def issuer_of(assertion: str) -> str:
+    """Who the assertion says it is from; nothing is proven by that."""
+    try:
+        claims = peek(assertion)[1]
+    except JwtRefused:
+        return ""
+    return claims["iss"] if isinstance(claims.get("iss"), str) else ""
 
 
 def _secrets_of(client: Client) -> Sequence[Key]:

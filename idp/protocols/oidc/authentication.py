@@ -8,16 +8,16 @@ from __future__ import annotations
 import base64
 from urllib.parse import unquote_plus
 
-from idp.protocols.oidc.assertion import ASSERTION_TYPE, Assertions
+from idp.protocols.oidc.assertion import ASSERTION_TYPE, Assertions, issuer_of
 from idp.protocols.oidc.caller import Caller
 from idp.protocols.oidc.certificate import is_certificate_of
 from idp.protocols.oidc.error import OAuthError
 from idp.protocols.oidc.gate import oidc_client, settings_of
 from idp.protocols.oidc.parameter import Parameters
+from idp.protocols.oidc.settings import BY_CERTIFICATE
 from idp.secret import Secret
 from idp.sso.client import Client, Clients
 
-_BY_CERTIFICATE = ("tls_client_auth", "self_signed_tls_client_auth")
 _BY_ASSERTION = ("private_key_jwt", "client_secret_jwt")
 
 
@@ -43,7 +43,7 @@ class ClientAuthentication:
         client = oidc_client(self._clients, form.get("client_id"))
         if client is None:
             raise _failed(form.get("client_id"))
-        if settings_of(client).token_endpoint_auth_method in _BY_CERTIFICATE:
+        if settings_of(client).token_endpoint_auth_method in BY_CERTIFICATE:
             return self._by_certificate(client, caller)
         return _proven(client, (form.get("client_secret"),), "client_secret_post")
 
@@ -60,7 +60,7 @@ class ClientAuthentication:
     def _by_assertion(self, form: Parameters) -> Client:
         """RFC 7523 §3: issuer and subject of the assertion are the client's id; the `client_id` beside it may be missing."""
         assertion = form.get("client_assertion")
-        client_id = self._assertions.issuer_of(assertion) if form.get("client_assertion_type") == ASSERTION_TYPE else ""
+        client_id = issuer_of(assertion) if form.get("client_assertion_type") == ASSERTION_TYPE else ""
         client = oidc_client(self._clients, client_id) if client_id else None
         if client is None or form.get("client_id") not in ("", client.id):
             raise _failed(form.get("client_id") or client_id)

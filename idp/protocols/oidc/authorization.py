@@ -32,6 +32,7 @@ from idp.protocols.oidc.proof import Proofs
 from idp.protocols.oidc.provider import OidcProvider
 from idp.protocols.oidc.pushed import LIFE, PREFIX, PushedRequests
 from idp.protocols.oidc.request_object import RequestObjects
+from idp.protocols.oidc.signing import Signer
 from idp.sso.client import Client, Clients
 from idp.sso.protocol import SignOnRequest
 
@@ -59,6 +60,7 @@ class Requests:
         clients: Clients,
         keys: KeyRing,
         provider: OidcProvider,
+        signer: Signer,
         authentication: ClientAuthentication,
         pushed: PushedRequests,
         objects: RequestObjects,
@@ -69,6 +71,7 @@ class Requests:
         self._clients = clients
         self._keys = keys
         self._provider = provider
+        self._signer = signer
         self._authentication = authentication
         self._pushed = pushed
         self._objects = objects
@@ -111,7 +114,7 @@ class Requests:
 
     def _with_proof(self, client: Client, parameters: Parameters, caller: Caller) -> Parameters:
         """A DPoP proof at this endpoint binds the code to its key, as `dpop_jkt` does (RFC 9449 §10.1)."""
-        thumb = self._proofs.thumb(caller, needs_nonce=settings_of(client).dpop_nonce)
+        thumb = self._proofs.thumb(client, caller)
         if not thumb:
             return parameters
         if parameters.get("dpop_jkt") not in ("", thumb):
@@ -147,6 +150,7 @@ class Requests:
 
     def _asked(self, client: Client, came: _Came, back: Mapping[str, str]) -> SignOnRequest:
         parameters = came.parameters
+        self._signer.check(client)
         check_rules(client, parameters)
         requested, demanded = read_claims_parameter(parameters.get("claims"), client.release)
         demanded = self._hinted(client, parameters) or demanded

@@ -20,7 +20,7 @@ from idp.errors import Refusal
 from idp.protocols.oidc.error import OAuthRefusal
 from idp.sso.attribute import json_value
 from idp.sso.protocol import Grant
-from idp.sso.release import Release, copied
+from idp.sso.release import Release, copied, read_release
 
 CLAIM_OF: Mapping[str, str] = {
     "full_name": "name",
@@ -78,6 +78,11 @@ def names_of(release: Release) -> list[str]:
     return [claim for _, claim in _names(release)]
 
 
+def opened_by(member_data: Mapping[str, Any], scopes: Iterable[str]) -> set[str]:
+    """The names that a token with these scopes reads at /oauth/me, by the client's table of member data."""
+    return {name for scope in scopes if scope in member_data for name in names_of(read_release(member_data[scope]))}
+
+
 def claims_by_scope(scopes: Sequence[str], claims: Iterable[str]) -> dict[str, None]:
     """Which of the claims these scopes give, in the form that pyop takes for a request."""
     if "openid" not in scopes and not set(scopes) & set(CLAIM_SCOPES):
@@ -86,10 +91,15 @@ def claims_by_scope(scopes: Sequence[str], claims: Iterable[str]) -> dict[str, N
     return {claim: None for claim in claims if claim in given or claim not in STANDARD_CLAIMS}
 
 
-def read_claims_parameter(text: str, release: Release) -> tuple[dict[str, dict[str, None]], str]:
+Wish = Mapping[str, Any] | None
+"""What one claim is asked for with: `{"values": [...]}`, or None where any value will do."""
+
+
+def read_claims_parameter(text: str, release: Release) -> tuple[dict[str, dict[str, Wish]], str]:
     """The `claims` parameter (Core §5.5): claims by name for `id_token` and `userinfo`, and the `sub` that it demands, if any.
 
-    Names that the client can never get are left out; `essential` and values change nothing, as §5.5.1 allows. Raises OAuthRefusal.
+    Names that the client can never get are left out. So is a claim whose value is none of those asked for; an essential one, too:
+    §5.5.1 forbids an error where it does not come. Raises OAuthRefusal.
     """
     if not text:
         return {}, ""
@@ -106,7 +116,20 @@ def read_claims_parameter(text: str, release: Release) -> tuple[dict[str, dict[s
     if len(subjects) > 1:
         raise _bad_claims()
     possible = {claim for _, claim in _names(release)}
-    return {place: {name: None for name in part if name in possible} for place, part in parts.items()}, next(iter(subjects), "")
+    wishes = {place: {name: _wish(wish) for name, wish in part.items() if name in possible} for place, part in parts.items()}
+    return wishes, next(iter(subjects), "")
+
+
+def is_wanted(wish: Wish, value: object) -> bool:
+    """Whether the claim's value is one of those that the request wants; compared as JSON, where `true` is not 1."""
+    return wish is None or json.dumps(value, sort_keys=True) in [json.dumps(each, sort_keys=True) for each in wish["values"]]
+
+
+def _wish(asked: object) -> Wish:
+    """`value` or `values` of one claim (Core §5.5.1), in one form."""
+    if not isinstance(asked, dict) or not {"value", "values"} & set(asked):
+        return None
+    return {"values": asked["values"] if isinstance(asked.get("values"), list) else [asked.get("value")]}
 
 
 def demanded_contexts(text: str) -> list[str]:

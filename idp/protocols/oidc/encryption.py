@@ -9,29 +9,24 @@ from joserfc import jwe
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
-from idp.errors import IdpError
+from idp.protocols.oidc.error import OAuthRefusal
 from idp.protocols.oidc.settings import Encryption, KeyAgreement
 
 KEY_ALGORITHMS = get_args(KeyAgreement)
 CONTENT_ALGORITHMS = get_args(Encryption)
 
 
-class EncryptionFailed(IdpError):
-    """The client has no key that fits what it asked for."""
-
-    status = 500
-
-
 def encrypted(token: str, keys: Sequence[Key], algorithm: str, encryption: str) -> str:
-    """The JWT in a JWE (`cty` JWT, OpenID Connect Core §10.2). Raises EncryptionFailed."""
+    """The JWT in a JWE (`cty` JWT, OpenID Connect Core §10.2). Raises OAuthRefusal: it is the client's to mend."""
     key = next((key for key in keys if _fits(key, algorithm)), None)
     if key is None:
-        raise EncryptionFailed("oidc.no_encryption_key", f"The client publishes no key for {algorithm}.")
+        raise OAuthRefusal("invalid_request", "no_encryption_key", f"The application publishes no key for {algorithm}.")
     header = {"alg": algorithm, "enc": encryption, "cty": "JWT"} | ({"kid": key.kid} if key.kid else {})
     try:
         return jwe.encrypt_compact(header, token, key, algorithms=[algorithm, encryption])
     except (JoseError, ValueError) as error:
-        raise EncryptionFailed("oidc.encryption", "The client's key cannot be used.", received=type(error).__name__) from None
+        message = "The application's key cannot be used."
+        raise OAuthRefusal("invalid_request", "encryption", message, received=type(error).__name__) from None
 
 
 def _fits(key: Key, algorithm: str) -> bool:

@@ -13,6 +13,7 @@ from joserfc.jwk import Key
 
 from idp.clock import Now
 from idp.keys import KeyRing
+from idp.keys.session_name import SessionNames
 from idp.protocols.oidc.jose import JwtRefused, read_key, verify
 
 _SKEW = 60  # seconds that `iat` may lie ahead (S32)
@@ -39,7 +40,10 @@ def read_hint(token: str, *, issuer: str, keys: KeyRing, now: Now) -> Hint | Non
     issued = claims.get("iat")
     if claims.get("iss") != issuer or not isinstance(issued, int) or issued > now() + _SKEW:
         return None
-    return Hint(*map(str, texts)) if all(isinstance(text, str) and text for text in texts) else None
+    if not all(isinstance(text, str) and text for text in texts):
+        return None
+    client_id, subject, name = map(str, texts)
+    return Hint(client_id, subject, SessionNames(keys, protocol="oidc").session_id(name, client_id))
 
 
 def _own_key(keys: KeyRing, header: Mapping[str, Any]) -> Sequence[Key]:

@@ -15,6 +15,7 @@ from oic.oic.message import BACK_CHANNEL_LOGOUT_EVENT
 from idp.clock import Now
 from idp.errors import BadRequest
 from idp.keys import KeyRing
+from idp.keys.session_name import SessionNames
 from idp.protocols.oidc.gate import settings_of
 from idp.protocols.oidc.parameter import Parameters, read_parameters
 from idp.protocols.oidc.provider import subject_for
@@ -80,8 +81,13 @@ def notice_to(client: Client, session: Session, *, issuer: str, keys: KeyRing, s
         return BackChannel(settings.backchannel_logout_uri, {"logout_token": token})
     if settings.frontchannel_logout_uri:
         uri = settings.frontchannel_logout_uri
-        return Frame(f"{uri}{'&' if '?' in uri else '?'}{urlencode({'iss': issuer, 'sid': session.id})}")
+        return Frame(f"{uri}{'&' if '?' in uri else '?'}{urlencode({'iss': issuer, 'sid': _name(session, client, keys)})}")
     return None
+
+
+def _name(session: Session, client: Client, keys: KeyRing) -> str:
+    """The `sid` of the client's ID tokens."""
+    return SessionNames(keys, protocol="oidc").name(session.id, client.id)
 
 
 def _logout_claims(client: Client, session: Session, issuer: str, keys: KeyRing, now: int) -> dict[str, Any]:
@@ -93,6 +99,6 @@ def _logout_claims(client: Client, session: Session, issuer: str, keys: KeyRing,
         "iat": now,
         "exp": now + _LOGOUT_TOKEN_LIFE,
         "jti": new_id(),
-        "sid": session.id,
+        "sid": _name(session, client, keys),
         "events": {BACK_CHANNEL_LOGOUT_EVENT: {}},
     }

@@ -67,6 +67,7 @@ def metadata_of(issuer: str, offer: Offer = Offer()) -> dict[str, Any]:
         "userinfo_encryption_alg_values_supported": list(KEY_ALGORITHMS),
         "userinfo_encryption_enc_values_supported": list(CONTENT_ALGORITHMS),
         "authorization_signing_alg_values_supported": signing,
+        "introspection_signing_alg_values_supported": signing,
         "request_object_signing_alg_values_supported": list(SIGNATURES),
         "acr_values_supported": [PASSWORD],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],

@@ -49,20 +49,21 @@ class Proofs:
                 message = "This application's tokens are bound to its TLS certificate, and none came with the connection."
                 raise OAuthError("invalid_request", "certificate_missing", message, client_id=client.id)
             return {"x5t#S256": thumbprint_of(caller.certificate)}
-        thumb = self.thumb(caller, needs_nonce=settings.dpop_nonce, strict=settings.fapi)
+        thumb = self.thumb(client, caller)
         if not thumb and settings.dpop_bound_access_tokens:
             raise _bad("this application's tokens are bound to a key of its own: a DPoP header is needed")
         return {"jkt": thumb} if thumb else {}
 
-    def thumb(self, caller: Caller, *, needs_nonce: bool, token: str = "", strict: bool = False) -> str:
+    def thumb(self, client: Client, caller: Caller, *, token: str = "") -> str:
         """The RFC 7638 thumbprint of the key behind the DPoP header; empty where there is none. Raises OAuthError."""
+        settings = settings_of(client)
         if not caller.proofs:
             return ""
         try:
             if len(caller.proofs) > 1:
                 raise JwtRefused("there is more than one DPoP header")
-            key, claims = _verified(caller.proofs[0], STRONG if strict else (*STRONG, "RS256"))
-            self._check(claims, caller, token, needs_nonce=needs_nonce)
+            key, claims = _verified(caller.proofs[0], STRONG if settings.fapi else (*STRONG, "RS256"))
+            self._check(claims, caller, token, needs_nonce=settings.dpop_nonce)
             self._check_first_use(key, claims)
         except JwtRefused as refused:
             raise _bad(str(refused), status=401 if token else 400) from None
@@ -75,7 +76,7 @@ class Proofs:
             held = thumbprint_of(caller.certificate) if caller.certificate else ""
             scheme, expected = "Bearer", confirmation["x5t#S256"]
         elif "jkt" in confirmation:
-            held = self.thumb(caller, needs_nonce=settings_of(client).dpop_nonce, token=token) if is_proven else ""
+            held = self.thumb(client, caller, token=token) if is_proven else ""
             scheme, expected = "DPoP", confirmation["jkt"]
         elif is_proven:
             held, expected, scheme = "", "unbound", "DPoP"  # the sender believes that the token is safe to lose: it is not

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from typing import Any, get_args
+from urllib.parse import urlencode
 
 from idp.audit import Audit
 from idp.clock import Now
 from idp.errors import Refusal
 from idp.keys import KeyRing
+from idp.protocols.oidc.address import origin_of
 from idp.protocols.oidc.assertion import Assertions
 from idp.protocols.oidc.authentication import ClientAuthentication
 from idp.protocols.oidc.authorization import Requests
 from idp.protocols.oidc.caller import Caller
-from idp.protocols.oidc.claim import Member, claims_of, names_of
+from idp.protocols.oidc.claim import Member, claims_of, opened_by
 from idp.protocols.oidc.client_key import ClientKeys, Fetch
 from idp.protocols.oidc.error import OAuthError, OAuthRefusal, describe, front_channel_code
 from idp.protocols.oidc.front_channel import FrontChannel
-from idp.protocols.oidc.gate import (
-    oidc_client,
-    settings_of,
-)
+from idp.protocols.oidc.gate import oidc_client, settings_of
 from idp.protocols.oidc.grant.desk import TokenDesk
 from idp.protocols.oidc.grant.device_sign_on import is_of_device
 from idp.protocols.oidc.grant.request import TokenRequest
@@ -35,14 +34,13 @@ from idp.protocols.oidc.pushed import PushedRequests
 from idp.protocols.oidc.registration.desk import RegistrationDesk
 from idp.protocols.oidc.request_object import RequestObjects
 from idp.protocols.oidc.response import Responses
-from idp.protocols.oidc.settings import OidcServerSettings, ResponseType, origin_of
+from idp.protocols.oidc.settings import OidcServerSettings, ResponseType
 from idp.protocols.oidc.signing import Signer
 from idp.protocols.oidc.state import OidcState
 from idp.sso.answer import Answer, Redirect
 from idp.sso.client import Client, Clients, Snapshot
 from idp.sso.notice import Notice
 from idp.sso.protocol import Grant, SignOnRequest
-from idp.sso.release import read_release
 from idp.sso.session import Participant, Session, Sessions
 from idp.sso.subject import Subjects
 from idp.sso.ticket import Tickets
@@ -72,7 +70,9 @@ class OidcProtocol:
         certificates: bool = False,
     ) -> None:
         self.documents = Documents(url, keys, clients, Offer(certificates=certificates, registration=server.registration))
-        self.registration = RegistrationDesk(url, server, clients=clients, keys=keys, store=store, fetch=fetch, audit=audit, now=now)
+        self.registration = RegistrationDesk(
+            url, server, clients=clients, keys=keys, store=store, fetch=fetch, audit=audit, now=now, certificates=certificates
+        )
         self._url = url
         self._clients = clients
         self._keys = keys
@@ -96,6 +96,7 @@ class OidcProtocol:
             clients=clients,
             keys=keys,
             provider=self._provider,
+            signer=self._signer,
             authentication=self._authentication,
             pushed=self._pushed,
             objects=RequestObjects(url, self._client_keys, fetch, now=now),
@@ -108,6 +109,7 @@ class OidcProtocol:
             provider=self._provider,
             clients=clients,
             keys=keys,
+            signer=self._signer,
             store=store,
             sessions=sessions,
             subjects=subjects,
@@ -144,13 +146,17 @@ class OidcProtocol:
         """The claims of this request, and what its scopes open later."""
         member = Member(grant, claims_of(grant.client.release, grant.attributes))
         claims = {name for place in PLACES for name in self._provider.claims_at(place, request.state, member)}
-        tables = settings_of(grant.client).member_data
-        opened = {theirs for scope in request.state["scope"] if scope in tables for theirs in names_of(read_release(tables[scope]))}
+        opened = opened_by(settings_of(grant.client).member_data, request.state["scope"])
         return claims | opened | ({"offline_access"} & set(request.state["scope"]))
 
+    def launch_url(self, client: Client) -> str:
+        """The client's page for logins that begin elsewhere, with our name (Core §4)."""
+        uri = settings_of(client).initiate_login_uri
+        return f"{uri}{'&' if '?' in uri else '?'}{urlencode({'iss': self._url})}" if uri else ""
+
     def withdraw(self, subject_id: str, client_id: str) -> None:
-        """Access and refresh tokens of the client about the member."""
-        self.desk.tokens.withdraw_from(client_id, subject_id)
+        """Codes, access and refresh tokens of the client about the member."""
+        self.desk.withdraw(subject_id, client_id)
 
     def refuse(self, request: SignOnRequest, refusal: Refusal, reference: str) -> Answer:
         if is_of_device(request):

@@ -24,9 +24,11 @@ from pyop.userinfo import Userinfo
 
 from idp.clock import Now
 from idp.keys import KeyRing
-from idp.protocols.oidc.claim import Member, ReleasedClaims, claims_by_scope
+from idp.keys.session_name import SessionNames
+from idp.protocols.oidc.claim import Member, ReleasedClaims, claims_by_scope, is_wanted
 from idp.protocols.oidc.error import OAuthRefusal
 from idp.protocols.oidc.gate import oidc_client, settings_of
+from idp.protocols.oidc.login_claim import told_of
 from idp.protocols.oidc.signing import Signer
 from idp.protocols.oidc.state import OidcState
 from idp.sso.client import Client, Clients
@@ -71,6 +73,7 @@ class OidcProvider(Provider):  # type: ignore[misc]  # pyop has no types
         self._state = state
         self._our_clients = clients
         self._keys = keys
+        self._names = SessionNames(keys, protocol="oidc")
         self._signer = signer
         self._now = now
         logging.getLogger("pyop").setLevel(logging.WARNING)  # below that it writes codes, tokens and claims to the log (S30, G-S10)
@@ -96,18 +99,30 @@ class OidcProvider(Provider):  # type: ignore[misc]  # pyop has no types
         """pyop's answer with a code in it, and our issuer (RFC 9207, S4)."""
         kept = {
             "session": user_id.grant.session,
+            "family": authentication_request["family"],
             "id_token": self._claims(authentication_request, user_id, "id_token"),
             "userinfo": self._claims(authentication_request, user_id, "userinfo"),
         }
         response: AuthorizationResponse = super().authorize(authentication_request, user_id, kept)
         response["iss"] = self._issuer
+        if not authentication_request.get("state"):  # none came, so none goes back
+            response.pop("state", None)
         return response
 
     def id_token(
-        self, client: Client, subject_id: str, claims: Mapping[str, Any], *, nonce: str | None, access_token: str, code: str = ""
+        self,
+        client: Client,
+        subject_id: str,
+        claims: Mapping[str, Any],
+        *,
+        login: Mapping[str, Any],
+        nonce: str | None,
+        access_token: str,
+        code: str = "",
     ) -> str:
-        """An ID token, for the token endpoint or for the browser."""
-        return self._create_signed_id_token(client.id, subject_for(client, subject_id, self._keys), claims, nonce, code, access_token)
+        """An ID token, for the token endpoint or for the browser. `login` is what `login_of` kept of the sign-on."""
+        told = {**claims, **told_of(login), "sid": self._names.name(login["sid"], client.id)}
+        return self._create_signed_id_token(client.id, subject_for(client, subject_id, self._keys), told, nonce, code, access_token)
 
     def check_subject(self, request: Mapping[str, Any], member: Member) -> None:
         """That the member is the one that the request wants, if it wants one. Raises OAuthRefusal."""
@@ -123,7 +138,7 @@ class OidcProvider(Provider):  # type: ignore[misc]  # pyop has no types
         if place == "userinfo":
             wanted |= claims_by_scope(request["scope"], member.claims)
         claims: dict[str, Any] = self.userinfo.get_claims_for(member, wanted)
-        return claims
+        return {name: value for name, value in claims.items() if is_wanted(wanted[name], value)}
 
     def _create_subject_identifier(self, user_id: Member, *_: str) -> str:
         return subject_for(user_id.grant.client, user_id.grant.session.subject_id, self._keys)
@@ -170,7 +185,10 @@ def subject_for(client: Client, subject_id: str, keys: KeyRing) -> str:
 def _verify(request: AuthorizationRequest) -> None:
     """pyop's check of values and required ones; it knows OpenID Connect alone, so plain OAuth 2.0 is left to `gate`."""
     if "openid" in request.get("scope", []):
-        authorization_request_verify(request)
+        checked = request if "nonce" in request else request.copy()
+        # pyop wants one for `code token`, too, although its ID token does not come through the browser; `gate` has asked for it elsewhere
+        checked.setdefault("nonce", "none")
+        authorization_request_verify(checked)
 
 
 def half_hash(algorithm: str, value: str) -> str:

@@ -4,40 +4,19 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from idp.protocols.oidc.address import client_url, https, is_same_but_port, origin_of
 from idp.protocols.oidc.grant.settings import GrantName, TokenPolicy
 from idp.settings import Settings
 from idp.sso.settings import ReleaseSetting
-from idp.web.settings import is_loopback
 
 _BY_SECRET = ("any_secret", "client_secret_basic", "client_secret_post", "client_secret_jwt")
-_FAPI_PROOFS = ("private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth")
+BY_CERTIFICATE = ("tls_client_auth", "self_signed_tls_client_auth")
+_FAPI_PROOFS = ("private_key_jwt", *BY_CERTIFICATE)
 _SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]{1,64}")  # RFC 6749 §3.3
-_LOOPBACK = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\]|localhost))(?::[0-9]{1,5})?(/[^\s]*)?")
-
-
-def _client_url(value: str) -> str:
-    """S3: https, or http on this machine alone; nothing that a browser or another parser could read as something else."""
-    if not value.isascii() or len(value) > 2000 or any(character <= " " or character in '\\*<>"{}|^`\x7f' for character in value):
-        raise ValueError("is not a plain URL: ASCII, no spaces, no wildcard, no backslash, at most 2000 characters")
-    parts = _split(value)
-    if not parts.hostname or "@" in parts.netloc or "#" in value:
-        raise ValueError("needs a host, and has neither a fragment nor a user name")
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
-        raise ValueError("must begin with https:// (http:// is for localhost alone)")
-    return value
-
-
-def _split(value: str) -> SplitResult:
-    try:
-        parts = urlsplit(value)
-        parts.port  # noqa: B018  reading it is what checks it
-    except ValueError:
-        raise ValueError("is not a URL") from None
-    return parts
 
 
 def _scope(value: str) -> str:
@@ -46,18 +25,8 @@ def _scope(value: str) -> str:
     return value
 
 
-ClientUrl = Annotated[str, AfterValidator(_client_url)]
-
-
-def _https(value: str) -> str:
-    if not value.startswith("https://"):
-        raise ValueError("must begin with https:// (OpenID Connect Core 4)")
-    return value
-
-
-InitiateUrl = Annotated[str, AfterValidator(_client_url), AfterValidator(_https)]
-
-
+ClientUrl = Annotated[str, AfterValidator(client_url)]
+InitiateUrl = Annotated[str, AfterValidator(client_url), AfterValidator(https)]
 ResponseType = Literal["code", "id_token", "id_token token", "code id_token", "code token", "code id_token token"]
 SignatureName = Literal["RS256", "PS256", "ES256", "EdDSA"]
 KeyAgreement = Literal["RSA-OAEP-256", "ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A256KW"]
@@ -136,11 +105,14 @@ class OidcSettings(Settings):
     tls_client_certificate_bound_access_tokens: bool = False
     """True binds its tokens to its TLS certificate (RFC 8705); wants server.certificate_header."""
     id_token_signed_response_alg: SignatureName = "RS256"  # noqa: S105
-    """How its ID tokens and logout tokens are signed. ES256 and EdDSA need a key of that kind: `idp keys rotate oidc --kind p-256`."""
+    """How its ID tokens, logout tokens and JWT access tokens are signed. ES256 and EdDSA need a key of that kind:
+    `idp keys rotate oidc --kind p-256`."""
     userinfo_signed_response_alg: SignatureName | None = None
     """How its userinfo is signed; plain JSON, if it is not given."""
     authorization_signed_response_alg: SignatureName = "RS256"
     """How its answers are signed in the response modes with .jwt."""
+    introspection_signed_response_alg: SignatureName | None = None
+    """How introspection is signed where it asks for that (RFC 9701); as its ID tokens are, if it is not given."""
     id_token_encrypted_response_alg: KeyAgreement | None = None
     """Encrypts its ID tokens to a key of its own (jwks or jwks_uri), beside the signature."""
     id_token_encrypted_response_enc: Encryption = "A128CBC-HS256"  # noqa: S105
@@ -172,6 +144,8 @@ class OidcSettings(Settings):
             raise ValueError("the grant client_credentials is for clients with a secret: a public client proves nothing (RFC 6749 4.4)")
         if self.subject_type == "pairwise" and not (self.redirect_uris or self.sector_identifier_uri):
             raise ValueError("pairwise subjects need a redirect URI or a sector_identifier_uri (Core 8.1)")
+        if self.binds_tokens and any("token" in kind.split() for kind in self.response_types):
+            raise ValueError("a token that comes through the browser cannot be bound to a key: take it out of response_types (RFC 9449 5)")
         origins = {origin_of(uri) for uri in self.redirect_uris}
         if self.frontchannel_logout_uri and origin_of(self.frontchannel_logout_uri) not in origins:
             raise ValueError("frontchannel_logout_uri must have the scheme, host and port of a redirect URI (Front-Channel Logout 2)")
@@ -188,15 +162,20 @@ class OidcSettings(Settings):
 
     def _breaks_fapi(self) -> str:
         """The first rule of the profile that these settings break; what a request must keep is checked with the request."""
-        signed = [self.id_token_signed_response_alg, self.authorization_signed_response_alg, self.userinfo_signed_response_alg or "PS256"]
+        signed = (
+            self.id_token_signed_response_alg,
+            self.authorization_signed_response_alg,
+            self.userinfo_signed_response_alg,
+            self.introspection_signed_response_alg,
+        )
         rules = (
             (self.token_endpoint_auth_method in _FAPI_PROOFS, "wants token_endpoint_auth_method private_key_jwt or one with tls"),
-            (self.dpop_bound_access_tokens or self.tls_client_certificate_bound_access_tokens, "wants tokens that are bound to a key"),
+            (self.binds_tokens, "wants tokens that are bound to a key"),
             (self.require_pkce, "wants require_pkce"),
             (self.response_types == ("code",), 'wants response_types = ["code"]'),
             (not self.native and all(uri.startswith("https://") for uri in self.redirect_uris), "wants redirect URIs with https://"),
             ("RS256" not in signed, "wants PS256, ES256 or EdDSA for all that is signed for the client"),
-            (self.tokens.access_token != "jwt", 'wants tokens.access_token = "opaque": our JWTs are signed with RS256'),  # noqa: S105
+            # §5.3.2.1: no rotation "except in extraordinary circumstances": the tokens are bound to the client and to its key
             ("refresh_token" not in self.grant_types or not self.tokens.rotate, "wants tokens.rotate = false"),
         )
         return next((problem for keeps, problem in rules if not keeps), "")
@@ -240,6 +219,16 @@ class OidcSettings(Settings):
         return self.token_endpoint_auth_method == "client_secret_jwt"  # noqa: S105
 
     @property
+    def binds_tokens(self) -> bool:
+        """Whether all its tokens are bound to a key of its own."""
+        return self.dpop_bound_access_tokens or self.tls_client_certificate_bound_access_tokens
+
+    @property
+    def needs_certificate(self) -> bool:
+        """Whether it proves itself, or holds its tokens, by the TLS certificate of its connection."""
+        return self.token_endpoint_auth_method in BY_CERTIFICATE or self.tls_client_certificate_bound_access_tokens
+
+    @property
     def allowed_scopes(self) -> tuple[str, ...]:
         """Every scope that a member's sign-on may give it."""
         return tuple(dict.fromkeys((*self.scopes, *self.member_data)))
@@ -253,7 +242,7 @@ class OidcSettings(Settings):
         """S1: the exact text; for a native client the loopback port may differ (RFC 8252 §7.3)."""
         if uri in self.redirect_uris:
             return True
-        return self.native and any(_is_same_but_port(uri, registered) for registered in self.redirect_uris)
+        return self.native and any(is_same_but_port(uri, registered) for registered in self.redirect_uris)
 
     def is_told_of_logout(self) -> bool:
         return bool(self.backchannel_logout_uri or self.frontchannel_logout_uri)
@@ -272,19 +261,11 @@ class OidcServerSettings(Settings):
     """Whether applications may register themselves at /oauth/register (RFC 7591). They need an initial access token from you."""
     registration_tokens_sha256: Annotated[tuple[str, ...], AfterValidator(_digests)] = ()
     """SHA-256 of the initial access tokens, in hex. Give out long random ones, one for each vendor, and take them out when it is done."""
+    registration_pkce: bool = True
+    """Whether applications that registered themselves must use PKCE. The conformance suite's Dynamic plan, for one, does not."""
 
     @model_validator(mode="after")
     def _has_tokens(self) -> OidcServerSettings:
         if self.registration and not self.registration_tokens_sha256:
             raise ValueError("registration = true needs registration_tokens_sha256: nobody registers without a token of yours")
         return self
-
-
-def origin_of(uri: str) -> str:
-    parts = urlsplit(uri)
-    return f"{parts.scheme}://{parts.netloc}".lower()
-
-
-def _is_same_but_port(uri: str, registered: str) -> bool:
-    asked, known = _LOOPBACK.fullmatch(uri), _LOOPBACK.fullmatch(registered)
-    return asked is not None and known is not None and asked.groups() == known.groups()

@@ -25,8 +25,9 @@ class OidcState:
     def create_authorization_code(
         self, authentication_request: Mapping[str, Any], *_: object, extra_id_token_claims: Mapping[str, Any], **__: object
     ) -> str:
-        """Called by pyop. `extra_id_token_claims` goes through pyop untouched: it holds the session, and the claims for each place."""
+        """Called by pyop. `extra_id_token_claims` goes through pyop untouched: it holds the session, the family of
+        all tokens that come from this sign-on, and the claims for each place."""
         kept = dict(extra_id_token_claims)
-        session = kept.pop("session")
+        session, family = kept.pop("session"), kept.pop("family")
         request = {name: authentication_request[name] for name in _KEPT if authentication_request.get(name)}
-        return self._codes.issue(authentication_request["client_id"], session, request | kept).reveal()
+        return self._codes.issue(authentication_request["client_id"], session, request | kept, family=family).reveal()

@@ -142,7 +142,7 @@ class Machine:
 
     def _who(self) -> tuple[str, str]:
         """The client that the caller says to be, and where from."""
-        client_id = claimed_client(request.headers.get("Authorization", ""), read_parameters(_body()).get("client_id"))
+        client_id = claimed_client(request.headers.get("Authorization", ""), read_parameters(_body()))
         return client_id, self._gateway.address()
 
     def _refused(self, error: IdpError) -> Response:

@@ -2,5 +2,6 @@
 
 `endpoint` authenticates and dispatches by `grant_type`; each grant is one file: `code`, `refresh`, `service` (client_credentials),
 `device`, `exchange`. `access_token` and `refresh_token` keep what was issued, `answer` writes the token answer, `standing` asks whether
-the member may still enter, `inspection` is introspection and revocation, `resource` the member's data behind `/oauth/me`.
+the member may still enter, `withdrawal` ends what a member takes back, `inspection` is introspection and revocation, `resource` the
+member's data behind `/oauth/me`.
 """

@@ -15,7 +15,9 @@ from typing import Any
 from idp.clock import Now
 from idp.keys import KeyRing
 from idp.protocols.oidc.gate import settings_of
+from idp.protocols.oidc.login_claim import told_of
 from idp.protocols.oidc.provider import subject_for
+from idp.protocols.oidc.signing import Signer
 from idp.secret import Secret, digest, new_id, new_secret
 from idp.sso.client import Client
 from idp.sso.session import Sessions
@@ -68,11 +70,12 @@ class Issued:
 class AccessTokens:
     """The access tokens in the store. Several may be of one family."""
 
-    def __init__(self, issuer: str, *, store: Store, sessions: Sessions, keys: KeyRing, exists: Exists, now: Now) -> None:
+    def __init__(self, issuer: str, *, store: Store, sessions: Sessions, keys: KeyRing, signer: Signer, exists: Exists, now: Now) -> None:
         self._issuer = issuer
         self._store = store
         self._sessions = sessions
         self._keys = keys
+        self._signer = signer
         self._exists = exists
         self._now = now
 
@@ -111,12 +114,14 @@ class AccessTokens:
         self._store.delete_where("token", "family", family)
 
     def withdraw_from(self, client_id: str, subject_id: str) -> None:
-        """Every token, the refresh tokens too, that the client has about the member; and those that a refresh under way has just made."""
-        while found := [
-            each.key for each in self._store.find("token", "subject_id", subject_id) if each.record.get("client_id") == client_id
-        ]:
-            for key in found:
-                self._store.delete("token", key)
+        """All families that the client has of the member, with the refresh tokens, and with what others got in exchange; also those
+        that a refresh under way has just made."""
+        while found := [each for each in self._store.find("token", "subject_id", subject_id) if each.record["client_id"] == client_id]:
+            for each in found:
+                if "actor" in each.record:  # it came by exchange, of a family that is another client's
+                    self._store.delete("token", each.key)
+                else:
+                    self.revoke_family(each.record["family"])
 
     def _is_live(self, access: Access) -> bool:
         if access.session_id:
@@ -141,11 +146,11 @@ class AccessTokens:
             "exp": self._now() + life,
             "jti": key,
             "scope": " ".join(access.scope),
-            **{name: access.login[name] for name in ("auth_time", "acr", "amr") if name in access.login},
+            **told_of(access.login),
         }
         claims |= {"act": dict(access.actor)} if access.actor else {}
         claims |= {"cnf": dict(access.confirmation)} if access.confirmation else {}
-        return self._keys.current.jwt(claims, type="at+jwt")
+        return self._signer.for_access_token(client, claims)
 
 
 def _type_of(access: Access) -> str:

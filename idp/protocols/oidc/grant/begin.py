@@ -10,10 +10,10 @@ from idp.clock import Now
 from idp.protocols.oidc.gate import settings_of
 from idp.protocols.oidc.grant.access_token import Access, AccessTokens
 from idp.protocols.oidc.grant.answer import narrowed_resources, token_answer
-from idp.protocols.oidc.grant.login import login_of
 from idp.protocols.oidc.grant.refresh_token import Lasting, RefreshTokens
 from idp.protocols.oidc.grant.request import TokenRequest
 from idp.protocols.oidc.grant.settings import REFRESH
+from idp.protocols.oidc.login_claim import login_of
 from idp.protocols.oidc.provider import OidcProvider
 from idp.sso.session import Session
 
@@ -68,7 +68,12 @@ class Beginning:
         id_token = ""
         if "openid" in signed_on.scope:
             id_token = self._provider.id_token(
-                client, session.subject_id, {**signed_on.id_token, **login_of(session)}, nonce=signed_on.nonce, access_token=issued.value
+                client,
+                session.subject_id,
+                signed_on.id_token,
+                login=login_of(session),
+                nonce=signed_on.nonce,
+                access_token=issued.value,
             )
         return token_answer(issued, signed_on.scope, id_token=id_token, refresh_token=refresh_token)
 

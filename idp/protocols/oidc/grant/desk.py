@@ -21,8 +21,11 @@ from idp.protocols.oidc.grant.resource import CheckHolder, Resource
 from idp.protocols.oidc.grant.service import ServiceGrant
 from idp.protocols.oidc.grant.settings import CODE, DEVICE, EXCHANGE, REFRESH, SERVICE
 from idp.protocols.oidc.grant.standing import Gone, Standing
+from idp.protocols.oidc.grant.withdrawal import Withdrawal
 from idp.protocols.oidc.provider import OidcProvider
+from idp.protocols.oidc.signing import Signer
 from idp.sso.client import Clients
+from idp.sso.consent import Consents
 from idp.sso.session import Sessions
 from idp.sso.subject import Subjects
 from idp.sso.ticket import Tickets
@@ -40,6 +43,7 @@ class TokenDesk:
         provider: OidcProvider,
         clients: Clients,
         keys: KeyRing,
+        signer: Signer,
         store: Store,
         sessions: Sessions,
         subjects: Subjects,
@@ -51,8 +55,9 @@ class TokenDesk:
         check_holder: CheckHolder,
     ) -> None:
         standing = Standing(subjects, gone=gone, now=now)
-        self.tokens = AccessTokens(issuer, store=store, sessions=sessions, keys=keys, exists=standing.exists, now=now)
+        self.tokens = AccessTokens(issuer, store=store, sessions=sessions, keys=keys, signer=signer, exists=standing.exists, now=now)
         self.refresh_tokens = RefreshTokens(store, self.tokens, now=now)
+        self.withdraw = Withdrawal(store, sessions, self.tokens)
         beginning = Beginning(self.tokens, self.refresh_tokens, provider, now=now)
         self.devices = Devices(issuer, beginning, store=store, sessions=sessions, now=now)
         self.device_sign_on = DeviceSignOn(self.devices, provider)
@@ -61,11 +66,13 @@ class TokenDesk:
             REFRESH: RefreshGrant(self.refresh_tokens, self.tokens, provider, sessions=sessions, standing=standing, audit=audit),
             SERVICE: ServiceGrant(self.tokens),
             DEVICE: self.devices.grant,
-            EXCHANGE: ExchangeGrant(self.tokens, provider, sessions=sessions, standing=standing, now=now),
+            EXCHANGE: ExchangeGrant(
+                self.tokens, provider, sessions=sessions, standing=standing, consents=Consents(store, now=now), now=now
+            ),
         }
         self.guesses = Guesses(store, audit=audit, now=now)
-        self.endpoint = TokenEndpoint(authenticate, grants, confirm=confirm)
+        self.endpoint = TokenEndpoint(authenticate, grants, check=signer.check, confirm=confirm)
         self.inspection = Inspection(
-            issuer, self.tokens, self.refresh_tokens, clients=clients, sessions=sessions, keys=keys, now=now
-        )  # fmt: skip
+            issuer, self.tokens, self.refresh_tokens, clients=clients, sessions=sessions, keys=keys, signer=signer, now=now
+        )
         self.resource = Resource(issuer, self.tokens, clients=clients, keys=keys, standing=standing, check_holder=check_holder, now=now)

@@ -7,11 +7,9 @@ from typing import Any
 from idp.errors import AccessDenied
 from idp.protocols.oidc.claim import Member, claims_of
 from idp.protocols.oidc.grant.device import Devices, Waiting
-from idp.protocols.oidc.provider import OidcProvider, Place
+from idp.protocols.oidc.provider import PLACES, OidcProvider
 from idp.sso.answer import Page
 from idp.sso.protocol import Grant, SignOnRequest
-
-_PLACES: tuple[Place, ...] = ("id_token", "userinfo")
 
 
 class DeviceSignOn:
@@ -28,7 +26,7 @@ class DeviceSignOn:
     def let_in(self, request: SignOnRequest, grant: Grant) -> Page:
         """Raises AccessDenied when the device does not wait any more."""
         member = Member(grant, claims_of(grant.client.release, grant.attributes))
-        claims: dict[str, Any] = {place: self._provider.claims_at(place, request.state, member) for place in _PLACES}
+        claims: dict[str, Any] = {place: self._provider.claims_at(place, request.state, member) for place in PLACES}
         if not self._devices.allow(request.state["device"], grant.session, claims):
             raise AccessDenied("oidc.device_gone", "The device does not wait any more.")
         return Page("device_done.html", {"allowed": True, "client": grant.client})

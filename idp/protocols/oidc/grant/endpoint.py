@@ -17,6 +17,8 @@ from idp.sso.client import Client
 
 Authenticate = Callable[[Parameters, Caller], Client]
 """The client that has proven itself. Raises OAuthError."""
+Check = Callable[[Client], None]
+"""That what the client will get can be made at all. Raises IdpError."""
 Confirm = Callable[[Client, Caller], Mapping[str, str]]
 """The key that this call proves to hold, as a `cnf` claim; empty for bearer tokens. Raises OAuthError."""
 
@@ -24,8 +26,9 @@ Confirm = Callable[[Client, Caller], Mapping[str, str]]
 class TokenEndpoint:
     """Dispatches by `grant_type`."""
 
-    def __init__(self, authenticate: Authenticate, grants: Mapping[str, GrantType], *, confirm: Confirm = lambda *_: {}) -> None:
+    def __init__(self, authenticate: Authenticate, grants: Mapping[str, GrantType], *, check: Check, confirm: Confirm) -> None:
         self._authenticate = authenticate
+        self._check = check
         self._grants = grants
         self._confirm = confirm
 
@@ -33,7 +36,9 @@ class TokenEndpoint:
         """The token answer. Raises OAuthError."""
         form = read_parameters(body)
         client = self._authenticate(form, caller)
-        return self._grant(client, form)(TokenRequest(client, form, self._confirm(client, caller)))
+        grant = self._grant(client, form)
+        self._check(client)
+        return grant(TokenRequest(client, form, self._confirm(client, caller)))
 
     def _grant(self, client: Client, form: Parameters) -> GrantType:
         name = form.get("grant_type")

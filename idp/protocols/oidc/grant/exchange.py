@@ -6,16 +6,18 @@ same session, no longer life; and it carries who acts (`act`, §4.1).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from idp.clock import Now
-from idp.protocols.oidc.claim import Member, claims_of
+from idp.protocols.oidc.claim import Member, claims_of, opened_by
 from idp.protocols.oidc.gate import settings_of
 from idp.protocols.oidc.grant.access_token import Access, AccessTokens, Token
 from idp.protocols.oidc.grant.answer import narrowed_resources, narrowed_scope, token_answer
 from idp.protocols.oidc.grant.request import TokenRequest
 from idp.protocols.oidc.grant.standing import Standing
 from idp.protocols.oidc.provider import OidcProvider
+from idp.sso.consent import Consents
 from idp.sso.session import Participant, Session, Sessions
 
 _ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105  a name
@@ -25,11 +27,14 @@ _JWT = "urn:ietf:params:oauth:token-type:jwt"
 class ExchangeGrant:
     """Exchanges access tokens of ours."""
 
-    def __init__(self, tokens: AccessTokens, provider: OidcProvider, *, sessions: Sessions, standing: Standing, now: Now) -> None:
+    def __init__(
+        self, tokens: AccessTokens, provider: OidcProvider, *, sessions: Sessions, standing: Standing, consents: Consents, now: Now
+    ) -> None:
         self._tokens = tokens
         self._provider = provider
         self._sessions = sessions
         self._standing = standing
+        self._consents = consents
         self._now = now
 
     def __call__(self, request: TokenRequest) -> dict[str, Any]:
@@ -40,6 +45,8 @@ class ExchangeGrant:
         allowed = settings_of(request.client).allowed_scopes
         scope = narrowed_scope(request, tuple(each for each in access.scope if each in allowed and each != "offline_access"))
         member = Member(grant, claims_of(request.client.release, grant.attributes))
+        claims = self._provider.claims_at("userinfo", {"scope": list(scope)}, member)
+        self._check_consent(request, access.subject_id, scope, claims)
         given = Access(
             request.client.id,
             scope,
@@ -47,7 +54,7 @@ class ExchangeGrant:
             subject_id=access.subject_id,
             session_id=access.session_id,
             resources=narrowed_resources(request, settings_of(request.client).tokens.resources),
-            claims=self._provider.claims_at("userinfo", {"scope": list(scope)}, member),
+            claims=claims,
             login=access.login,
             actor={"sub": request.client.id, **({"act": dict(access.actor)} if access.actor else {})},
             confirmation=request.confirmation,
@@ -68,6 +75,12 @@ class ExchangeGrant:
         if token.access.client_id not in settings_of(request.client).tokens.exchange_from:
             raise _not_good(request)
         return token
+
+    def _check_consent(self, request: TokenRequest, subject_id: str, scope: tuple[str, ...], claims: Mapping[str, Any]) -> None:
+        """There is no page on which to ask here: the member has agreed before, or the application asks first (S14). Raises OAuthError."""
+        things = {*claims, *opened_by(settings_of(request.client).member_data, scope)}
+        if request.client.asks_consent and not self._consents.covers(subject_id, request.client.id, things):
+            raise request.refusal("invalid_request", "exchange_consent", "The member has not agreed yet that this application sees them.")
 
     def _session(self, request: TokenRequest, access: Access) -> Session:
         """The live session that the token comes from. Raises OAuthError."""

@@ -12,7 +12,9 @@ import threading
 from idp.audit import Audit
 from idp.clock import Now
 from idp.errors import Unavailable
+from idp.protocols.oidc.assertion import issuer_of
 from idp.protocols.oidc.error import OAuthError
+from idp.protocols.oidc.parameter import Parameters
 from idp.sso.throttle import counter, network
 from idp.store import Store
 
@@ -61,11 +63,11 @@ class Guesses:
                 self._shut[key] = ends
 
 
-def claimed_client(authorization: str, form_client_id: str) -> str:
-    """Whom the caller says to be; not proven."""
+def claimed_client(authorization: str, form: Parameters) -> str:
+    """Whom the caller says to be, in whichever way; not proven."""
     scheme, _, credentials = authorization.partition(" ")
     if scheme.lower() != "basic":
-        return form_client_id
+        return form.get("client_id") or issuer_of(form.get("client_assertion"))
     try:
         return base64.b64decode(credentials.strip(), validate=True).decode().partition(":")[0]
     except ValueError:

@@ -11,6 +11,7 @@ from idp.protocols.oidc.gate import oidc_client, settings_of
 from idp.protocols.oidc.grant.access_token import AccessTokens, Token
 from idp.protocols.oidc.grant.refresh_token import Lasting, RefreshTokens
 from idp.protocols.oidc.provider import subject_for
+from idp.protocols.oidc.signing import Signer
 from idp.sso.client import Client, Clients
 from idp.sso.session import Sessions
 
@@ -27,6 +28,7 @@ class Inspection:
         clients: Clients,
         sessions: Sessions,
         keys: KeyRing,
+        signer: Signer,
         now: Now,
     ) -> None:
         self._issuer = issuer
@@ -35,6 +37,7 @@ class Inspection:
         self._clients = clients
         self._sessions = sessions
         self._keys = keys
+        self._signer = signer
         self._now = now
 
     def describe(self, value: str, client: Client) -> dict[str, Any]:
@@ -51,9 +54,9 @@ class Inspection:
         return self._of_refresh_token(lasting, client)
 
     def signed(self, described: dict[str, Any], client: Client) -> str:
-        """The same as a JWT that can be shown to others (RFC 9701 §5); its type keeps it from passing for a token."""
+        """The same as a JWT that can be shown to others (RFC 9701 §5)."""
         claims = {"iss": self._issuer, "aud": client.id, "iat": self._now(), "token_introspection": described}
-        return self._keys.current.jwt(claims, type="token-introspection+jwt")
+        return self._signer.for_introspection(client, claims)
 
     def revoke(self, value: str, client: Client) -> None:
         """The client's own token is gone; of a refresh token the whole family, with the access tokens (RFC 7009 §2.1)."""

@@ -1,4 +1,4 @@
-"""What tokens carry of the sign-on they come from, and the way back from it to a session."""
+"""The way back from a token to the sign-on that it comes from."""
 
 from __future__ import annotations
 
@@ -8,11 +8,6 @@ from typing import Any
 from idp.protocols.oidc.grant.access_token import Access
 from idp.protocols.oidc.grant.refresh_token import Lasting
 from idp.sso.session import Session
-
-
-def login_of(session: Session) -> dict[str, Any]:
-    """The claims of OpenID Connect Core §2 about the login itself."""
-    return {"auth_time": session.auth_time, "sid": session.id, "acr": session.context, "amr": list(session.methods)}
 
 
 def session_of(lasting: Lasting) -> Session:
@@ -36,4 +31,5 @@ def _as_it_was(login: Mapping[str, Any], subject_id: str, *, ends: int) -> Sessi
         last_seen=login["auth_time"],
         context=login["acr"],
         methods=tuple(login["amr"]),
+        dated=login.get("dated", True),
     )

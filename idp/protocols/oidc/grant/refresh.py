@@ -106,5 +106,5 @@ class RefreshGrant:
     def _id_token(self, request: TokenRequest, lasting: Lasting, issued: Issued, claims: dict[str, Any]) -> str:
         """Core §12.2: the same subject and auth_time as at first, and no nonce."""
         return self._provider.id_token(
-            request.client, lasting.subject_id, {**claims, **lasting.login}, nonce=None, access_token=issued.value
+            request.client, lasting.subject_id, claims, login=lasting.login, nonce=None, access_token=issued.value
         )

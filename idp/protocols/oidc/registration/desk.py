@@ -22,7 +22,7 @@ from idp.protocols.oidc.error import OAuthError
 from idp.protocols.oidc.gate import settings_of
 from idp.protocols.oidc.registration.document import CODE, UNDERSTOOD, Registration, RegistrationRefused, read_registration
 from idp.protocols.oidc.settings import OidcServerSettings
-from idp.protocols.oidc.signing import algorithms_of
+from idp.protocols.oidc.signing import SIGNED, algorithms_of
 from idp.secret import Secret, digest, new_secret
 from idp.sso.client import Client, Clients
 from idp.store import Store
@@ -44,7 +44,9 @@ class RegistrationDesk:
         fetch: Fetch,
         audit: Audit,
         now: Now,
+        certificates: bool,
     ) -> None:
+        """`certificates`: whether a proxy tells us of TLS client certificates."""
         self._url = url
         self._settings = settings
         self._clients = clients
@@ -53,10 +55,7 @@ class RegistrationDesk:
         self._fetch = fetch
         self._audit = audit
         self._now = now
-
-    @property
-    def open(self) -> bool:
-        return self._settings.registration
+        self._certificates = certificates
 
     def register(self, body: str, caller: Caller) -> dict[str, Any]:
         """A new client (RFC 7591 §3). Raises OAuthError."""
@@ -83,8 +82,9 @@ class RegistrationDesk:
             raise _bad("document", "an update has the client_id, and none of what we set ourselves (RFC 7592 2.2)")
         if sent is not None and not (isinstance(sent, str) and client.accepts(Secret(sent))):
             raise _bad("client_secret", "is not the client's own")
-        secret = "" if client.secrets else new_secret()
-        changed = self._stored(client_id, document, secret, known=client.secrets)
+        told = settings_of(client).needs_secret  # otherwise its own was never told, and it would have none to move to
+        secret = "" if told else new_secret()
+        changed = self._stored(client_id, document, secret, known=client.secrets if told else ())
         record = {**record, "document": _understood(document)}
         self._store.put("registration", client_id, record, expires=None)
         self._audit.record("client.updated", client=client_id, redirect_uris=list(settings_of(changed).redirect_uris))
@@ -104,12 +104,13 @@ class RegistrationDesk:
             registration = read_registration(document)
             self._check_sector(registration)
             self._check_signable(registration)
+            self._check_provable(registration)
             table = {
                 "name": registration.name[:100] or client_id,
                 "url": registration.url,
                 "consent": "ask",
                 "secret_sha256": list(known) or [digest(secret)],
-                "oidc": dict(registration.settings),
+                "oidc": {**registration.settings, **self._policy(registration)},
             }
             return self._clients.add(client_id, table) if is_new else self._clients.change(client_id, table)
         except RegistrationRefused as refused:
@@ -117,6 +118,11 @@ class RegistrationDesk:
         except ConfigError as error:
             problem = error.message.replace(f"clients.{client_id}.", "").removeprefix("oidc.")
             raise _bad("redirect_uris" if problem.startswith("redirect_uris") else "document", problem[:300]) from None
+
+    def _policy(self, registration: Registration) -> dict[str, Any]:
+        """A public client needs PKCE in any case."""
+        may_do_without = not self._settings.registration_pkce and not registration.settings.get("public")
+        return {"require_pkce": False} if may_do_without else {}
 
     def _check_sector(self, registration: Registration) -> None:
         """OpenID Connect Core §8.1: the sector's own list has every redirect URI of the client."""
@@ -136,9 +142,17 @@ class RegistrationDesk:
 
     def _check_signable(self, registration: Registration) -> None:
         able = algorithms_of(self._keys)
-        for member in ("id_token_signed_response_alg", "userinfo_signed_response_alg", "authorization_signed_response_alg"):
+        for member in SIGNED:
             if registration.settings.get(member, "RS256") not in able:
                 raise RegistrationRefused(member, f"is none of {', '.join(able)}")
+
+    def _check_provable(self, registration: Registration) -> None:
+        """Without a proxy that tells us of certificates, nobody could ever show one."""
+        method = str(registration.settings.get("token_endpoint_auth_method", ""))
+        if "tls_client_auth" in method and not self._certificates:
+            raise RegistrationRefused("token_endpoint_auth_method", f"{method} is not offered here")
+        if registration.settings.get("tls_client_certificate_bound_access_tokens") and not self._certificates:
+            raise RegistrationRefused("tls_client_certificate_bound_access_tokens", "is not offered here")
 
     def _check_initial(self, caller: Caller) -> None:
         token = Secret(_bearer(caller))

@@ -38,6 +38,7 @@ _TEXTS = (
     "id_token_encrypted_response_enc",
     "id_token_signed_response_alg",
     "initiate_login_uri",
+    "introspection_signed_response_alg",
     "jwks_uri",
     "policy_uri",
     "request_object_signing_alg",
@@ -66,7 +67,7 @@ _METHODS = (
     "self_signed_tls_client_auth",
 )
 """client_secret_jwt is not among them: of a secret that we gave we keep SHA-256 alone, which verifies no MAC."""
-_UNSUPPORTED = ("request_object_encryption_alg", "authorization_encrypted_response_alg")
+_UNSUPPORTED = ("request_object_encryption_alg", "authorization_encrypted_response_alg", "introspection_encrypted_response_alg")
 """Members that demand of us what is not there. Others that are not known are ignored (RFC 7591 §2)."""
 UNDERSTOOD = frozenset({*_LISTS, *_TEXTS, *_SWITCHES, "client_name", "client_uri", "scope", "jwks", "application_type", "default_max_age"})
 
