@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from tests.server import Server
 
-Operation = Callable[[], None]
+Operation = Callable[[], object]
 
 
 def signature_ms(times: int = 300) -> float:
@@ -23,14 +23,14 @@ def signature_ms(times: int = 300) -> float:
     return (time.process_time() - begun) / times * 1000
 
 
-def measure(server: Server, name: str, operation: Operation, *, times: int, rounds: int) -> None:
-    """An operation that can be done again and again."""
+def measure(server: Server, name: str, operation: Operation, *, times: int, rounds: int) -> float:
+    """An operation that can be done again and again; the worker's CPU milliseconds for one."""
     operation()
-    measure_prepared(server, name, lambda: [operation] * times, rounds=rounds)
+    return measure_prepared(server, name, lambda: [operation] * times, rounds=rounds)
 
 
-def measure_prepared(server: Server, name: str, prepare: Callable[[], Sequence[Operation]], *, rounds: int) -> None:
-    """Operations that each need something of their own; making it ready is not counted."""
+def measure_prepared(server: Server, name: str, prepare: Callable[[], Sequence[Operation]], *, rounds: int) -> float:
+    """Operations that each need something of their own, of which making it ready is not counted; the worker's CPU milliseconds for one."""
     walls, workers, databases, ratios = [], [], [], []
     for _ in range(rounds):
         operations = prepare()
@@ -48,3 +48,4 @@ def measure_prepared(server: Server, name: str, prepare: Callable[[], Sequence[O
         f"  worker {cpu:6.2f} ms CPU = {statistics.median(ratios):5.1f} signatures  database {statistics.median(databases):5.2f} ms CPU",
         flush=True,
     )
+    return cpu

@@ -1,6 +1,7 @@
 """Simple vendors: redeeming a token, asking again by a handle, and the JSONP ping. `python -m tests.bench.vendor`.
 
-The database's share stands beside the worker's: each redemption takes two writes (spent, calls) and three to four reads of the store.
+The database's share stands beside the worker's, and in the end each operation as a multiple of an empty request in the same run. How
+many calls of the store each takes is counted by tests/simple/test_cost.py.
 """
 
 from __future__ import annotations
@@ -59,17 +60,31 @@ class Bench:
         status, _, text = self.vendor.ask("POST", "/service/profile", f"handle={self.handle}", BASIC)
         assert status == 200, text
 
+    def nothing(self) -> None:
+        assert self.vendor.ask("GET", "/livez")[0] == 200
+
     def ping(self) -> None:
-        status, _, text = self.member.ask(
-            "GET", "/jsonp/ping?client=journal&callback=f", headers={"Referer": "https://journal.example.org/"}
-        )
-        assert (status, '"signedIn": true' in text) == (200, True)
+        self._ping(self.member, signed_in=True)
+
+    def ping_without_token(self) -> None:
+        self._ping(self.member, "&token=0", signed_in=True)
 
     def ping_of_a_stranger(self) -> None:
-        status, _, text = self.vendor.ask(
-            "GET", "/jsonp/ping?client=journal&callback=f", headers={"Referer": "https://journal.example.org/"}
-        )
-        assert (status, '"signedIn": false' in text) == (200, True)
+        self._ping(self.vendor, signed_in=False)
+
+    def _ping(self, browser: BareBrowser, more: str = "", *, signed_in: bool) -> None:
+        path = f"/jsonp/ping?client=journal&callback=f{more}"
+        status, _, text = browser.ask("GET", path, headers={"Referer": "https://journal.example.org/"})
+        assert (status, f'"signedIn": {json.dumps(signed_in)}' in text) == (200, True)
+
+    def operations(self) -> dict[str, Operation]:
+        """What can be done again and again."""
+        return {
+            "ask again by a handle": self.ask_again,
+            "JSONP ping, signed in": self.ping,
+            "JSONP ping, signed in, token=0": self.ping_without_token,
+            "JSONP ping, not signed in": self.ping_of_a_stranger,
+        }
 
 
 def main() -> None:
@@ -82,10 +97,13 @@ def main() -> None:
         server = Server(Path(folder), more=MORE)
         try:
             bench = Bench(server)
-            measure_prepared(server, "redeem a token", functools.partial(bench.redemptions, options.times), rounds=options.rounds)
-            measure(server, "ask again by a handle", bench.ask_again, times=options.times, rounds=options.rounds)
-            measure(server, "JSONP ping, signed in", bench.ping, times=options.times, rounds=options.rounds)
-            measure(server, "JSONP ping, not signed in", bench.ping_of_a_stranger, times=options.times, rounds=options.rounds)
+            empty = measure(server, "an empty request (/livez)", bench.nothing, times=options.times * 4, rounds=options.rounds)
+            tokens = functools.partial(bench.redemptions, options.times)
+            cost = {"redeem a token": measure_prepared(server, "redeem a token", tokens, rounds=options.rounds)}
+            for name, operation in bench.operations().items():
+                cost[name] = measure(server, name, operation, times=options.times, rounds=options.rounds)
+            for name, milliseconds in cost.items():
+                print(f"{name:40} {milliseconds / empty:5.1f} empty requests")
         finally:
             server.stop()
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from idp.keys import SigningKey
-from idp.protocols.saml.document import DS, METADATA, parse, qualified
+from idp.protocols.saml.document import DS, MD, METADATA, parse, qualified
 from idp.protocols.saml.entity import MetadataProblem
 from idp.protocols.saml.metadata import read_metadata
-from idp.protocols.saml.source.aggregate import Entity, read_entities, verify_aggregate
+from idp.protocols.saml.source.aggregate import Entity, _elements, read_entities, verify_aggregate
 from tests.bench.aggregate import entity, entity_id_of
 
 from .publisher import DAY, aggregate_of
@@ -127,16 +127,36 @@ def test_S53_a_signature_by_sha_1_is_refused() -> None:
     assert refused(octets(by_hand)).cause == "saml.metadata_unusable"
 
 
-def test_an_entity_that_is_there_twice_is_refused() -> None:
-    assert refused(aggregate_of(key_of("federation"), [metadata(), metadata()])).cause == "saml.metadata_twice"
+def doubled() -> str:
+    """One service provider in two roles."""
+    begin, end = metadata().index("<md:SPSSODescriptor"), metadata().index("</md:EntityDescriptor>")
+    return metadata()[:end] + metadata()[begin:]
 
 
 def test_a_service_provider_that_is_described_twice_over_is_refused() -> None:
-    begin, end = metadata().index("<md:SPSSODescriptor"), metadata().index("</md:EntityDescriptor>")
-    double = metadata()[:end] + metadata()[begin:]
-    assert refused(aggregate_of(key_of("federation"), [double])).cause == "saml.metadata_several_roles"
     with pytest.raises(MetadataProblem, match="twice over"):
-        read_metadata(double.encode())
+        read_metadata(doubled().encode())
+
+
+UNUSABLE = {
+    "twice over": (doubled(), "is described in several ways at once"),
+    "no time": (metadata(attributes=' validUntil="soon"'), "has a time that cannot be read: soon"),
+    "too large": (metadata(inside=f"<!-- -->{' ' * METADATA.size}"), "is too large"),
+}
+
+
+@pytest.mark.parametrize(("text", "problem"), UNUSABLE.values(), ids=UNUSABLE)
+def test_what_is_wrong_with_one_member_is_that_ones_alone(text: str, problem: str) -> None:
+    bad, good = entities(aggregate_of(key_of("federation"), [text, entity(1, key_of("sp").certificate_base64)]))
+    assert (bad.entity_id, bad.problem, bad.xml) == (SP, problem, b"")
+    assert (good.entity_id, good.problem) == (entity_id_of(1), "")
+
+
+@pytest.mark.parametrize("group", ["{}", "<md:EntitiesDescriptor>{}</md:EntitiesDescriptor>"], ids=["in one group", "in groups of one"])
+def test_V22_of_the_members_that_were_read_nothing_but_a_shell_is_kept(group: str) -> None:
+    texts = [group.format(entity(number, key_of("sp").certificate_base64)) for number in range(200)]
+    every = list(_elements(verified(aggregate_of(key_of("federation"), texts)), qualified(MD, "EntityDescriptor")))
+    assert sum(1 for _ in every[-1].getroottree().iter()) < 4 * len(texts), "each has fifty elements"
 
 
 def test_identity_providers_in_it_are_passed_over() -> None:

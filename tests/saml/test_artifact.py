@@ -154,7 +154,7 @@ def query(world: World, inner: str, **how: Any) -> Element:
 
 
 @pytest.mark.parametrize("format", ["", TRANSIENT])
-def test_S2c_01_an_application_may_ask_for_attributes_later(make_world: MakeWorld, format: str) -> None:
+def test_S2c_01_S2c_20_an_application_may_ask_for_attributes_later(make_world: MakeWorld, format: str) -> None:
     world = make_world(saml_client(attribute_query=True, release=["email", "committees"]))
     told = Provider(world, world.signed_in()).sign_on(policy(format))
     root = query(world, query_for(told))

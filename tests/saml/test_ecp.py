@@ -13,7 +13,7 @@ from idp.protocols.saml.document import METADATA, PAOS, SAML, SAMLP, SOAP, parse
 from idp.protocols.saml.signature import verify_enveloped
 from idp.protocols.saml.soap import ENVELOPE, to_soap
 from idp.sso.settings import EntrySettings
-from tests.simple.wiring import PASSWORD
+from tests.standin import PASSWORD
 
 from .conftest import MakeWorld
 from .test_back_channel import codes

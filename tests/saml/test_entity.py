@@ -254,7 +254,6 @@ def test_a_certificate_may_be_given_as_text() -> None:
         ({"acs": ACS}, "entity ID"),
         ({"entity_id": SP, "acs": "javascript:x"}, "not a web address"),
         ({"entity_id": SP, "acs": ACS, "certificate": "missing.pem"}, "cannot be read"),
-        ({"metadata": "/no/such/file.xml"}, "cannot be read"),
         ({"metadata_xml": "<html/>"}, "not SAML metadata"),
         ({"metadata_xml": metadata(keys=[]), "encrypt": True}, "no RSA key to encrypt for"),
         ({"metadata_xml": metadata(), "name_id_format": "persistant"}, "a NameID format is"),

@@ -136,6 +136,38 @@ def test_SDP_MD01_a_new_edition_replaces_what_changed_and_takes_away_what_is_gon
     assert (told["client"], f"- address for answers {ACS} (HTTP-POST, number 1)" in told["changes"]) == ("lms", True)
 
 
+def moved(text: str) -> str:
+    return text.replace(ACS, "https://lms.example/other")
+
+
+def test_of_two_descriptions_of_a_member_neither_counts_and_the_others_do(publisher: Publisher, make: Make) -> None:
+    publisher.pages["/all"] = ours(entity(1, KEY.certificate_base64))
+    sources = make(url=f"{publisher.url}/all", members="all")
+    sources.refresh("edu")
+    publisher.pages["/all"] = ours(moved(metadata()), entity(1, KEY.certificate_base64), entity(2, KEY.certificate_base64))
+    assert sources.refresh("edu") == "applied"
+    assert [bool(sources.shelf.copy(member_key("edu", each))) for each in (SP, entity_id_of(1), entity_id_of(2))] == [False, True, True]
+    assert sources.refresher.note(sources.source("edu")).warnings == (f"{SP} is described twice and is left out",)
+    assert sources.audit.last["left_out"] == (f"{SP} is described twice and is left out",)
+
+
+def test_the_same_description_of_a_member_twice_is_no_doubt(publisher: Publisher, make: Make) -> None:
+    publisher.pages["/all"] = ours(metadata())
+    sources = make(url=f"{publisher.url}/all", members="all")
+    assert sources.refresh("edu") == "applied"
+    assert sources.federations.find(SP) is not None
+    assert sources.refresher.note(sources.source("edu")).warnings == ()
+
+
+def test_a_member_that_cannot_be_used_leaves_the_others_in_force(publisher: Publisher, make: Make) -> None:
+    bad = entity(1, KEY.certificate_base64).replace("<md:EntityDescriptor", '<md:EntityDescriptor validUntil="soon"', 1)
+    publisher.pages["/all"] = ours(bad)
+    sources = make(url=f"{publisher.url}/all", members="all")
+    assert sources.refresh("edu") == "applied"
+    assert sources.federations.find(SP) is not None
+    assert sources.federations.find(entity_id_of(1)) is None
+
+
 def test_an_importer_that_was_killed_leaves_nothing_that_the_next_one_misses(
     publisher: Publisher, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,7 +189,7 @@ def test_an_importer_that_was_killed_leaves_nothing_that_the_next_one_misses(
     assert [sources.federations.find(entity_id_of(number)) is not None for number in range(3)] == [False, True, False]
 
 
-@pytest.mark.parametrize("page", [b"<html>", aggregate_of(key_of("stranger"), 2), aggregate_of(KEY, [entity(0, "AAAA")] * 2)])
+@pytest.mark.parametrize("page", [b"<html>", aggregate_of(key_of("stranger"), 2), aggregate_of(KEY, [])])
 def test_V10_what_the_federation_did_not_sign_changes_nothing(publisher: Publisher, make: Make, page: bytes) -> None:
     publisher.pages["/all"] = ours()
     sources = make(url=f"{publisher.url}/all", members="all")

@@ -100,7 +100,7 @@ def test_SDP_IDP05_a_signature_that_is_there_is_verified_even_where_none_is_dema
     assert cause_of(gate, envelope) == "saml.signature_invalid"
 
 
-def test_SDP_IDP05_a_signed_request_of_a_provider_without_keys_is_refused(gate: Gate) -> None:
+def test_SDP_IDP05_V24_a_signed_request_of_a_provider_without_keys_is_refused(gate: Gate) -> None:
     keyless = read_metadata(metadata(keys=[]).encode())
     assert cause_of(gate, from_redirect(redirect_query(authn_request(), key=key_of("sp"))), provider=keyless) == "saml.signature_invalid"
 
@@ -255,6 +255,14 @@ def test_V14_a_form_with_two_messages_is_refused(form: dict[str, list[str]]) -> 
     with pytest.raises(BadRequest) as caught:
         from_post(form)
     assert caught.value.cause == "saml.form_unclear"
+
+
+@pytest.mark.parametrize("field", ["SigAlg", "Signature"])
+def test_SDP_IDP05_a_form_by_SimpleSign_is_refused_with_what_to_do_and_never_taken_as_unsigned(field: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        from_post({**post_form(authn_request()), field: ["x"]})
+    assert caught.value.cause == "saml.simple_sign"
+    assert "HTTP-Redirect" in caught.value.expected
 
 
 @pytest.mark.parametrize("form", [{}, {"SAMLRequest": []}, {"RelayState": ["x"]}])

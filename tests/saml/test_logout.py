@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from idp.protocols.saml.document import POST, REDIRECT, SAML, qualified
 from idp.protocols.saml.settings import TRANSIENT
-from tests.simple.wiring import form_token, posted
+from tests.simple.wiring import ANNE, form_token, posted
 
 from .conftest import MakeWorld
 from .wiring import IDP, SP_SLO, key_of, logout_request, logout_response, metadata, post_form, redirect_query, signed
@@ -60,6 +61,14 @@ def test_SDP_IDP21_SDP_IDP25_an_application_ends_the_session_and_is_answered(wor
     assert message_at(world, answer.location)[1].get("InResponseTo") == "_httpslmsexamplemetadata2"
     assert world.sessions.list() == []
     assert provider.visitor.session_id() == ""
+
+
+def test_S63_a_RelayState_over_the_limit_does_not_go_back_and_the_session_ends_all_the_same(make_world: MakeWorld) -> None:
+    world = make_world(relay_state_limit=80)
+    provider = Provider(world, world.signed_in())
+    answer = end_of(provider, provider.log_out(provider.sign_on().logout_inner(), relay_state="x" * 81))
+    assert statuses(world, answer.location) == (SP_SLO, ["Success"], "")
+    assert world.sessions.list() == []
 
 
 def test_SDP_IDP23_SDP_IDP24_the_others_are_visited_and_then_the_first_is_answered(pair: tuple[World, Provider, Provider]) -> None:
@@ -284,3 +293,29 @@ def test_the_audit_log_says_who_began_and_what_became_of_each(pair: tuple[World,
     lms.log_out(told.logout_inner())
     ended = world.audit.of("logout.ended")[0]
     assert (ended["cause"], ended["began"], ended["clients"]) == ("client", "lms", {"crm": "waiting"})
+
+
+def test_an_e_mail_address_that_changed_meanwhile_still_ends_the_session_that_it_was_told_in(make_world: MakeWorld) -> None:
+    world = make_world(saml_client(name_id_format="email"))
+    provider = Provider(world, world.signed_in())
+    told = provider.sign_on()
+    assert told.name_id.text == "anne@assoc.example"
+    moved = replace(ANNE, attributes={**ANNE.attributes, "email": ("anne@new.example",)})
+    world.members.by_id[ANNE.id] = moved
+    world.now.seconds += 1800
+    answer = end_of(provider, provider.log_out(told.logout_inner()))
+    assert statuses(world, answer.location)[1] == ["Success"]
+    assert world.sessions.list() == []
+
+
+def test_an_e_mail_address_that_changed_is_told_at_the_next_sign_on_and_ends_the_session_too(make_world: MakeWorld) -> None:
+    world = make_world(saml_client(name_id_format="email"))
+    provider = Provider(world, world.signed_in())
+    provider.sign_on()
+    world.members.by_id[ANNE.id] = replace(ANNE, attributes={**ANNE.attributes, "email": ("anne@new.example",)})
+    world.now.seconds += 1800
+    told = provider.sign_on()
+    assert told.name_id.text == "anne@new.example"
+    answer = end_of(provider, provider.log_out(told.logout_inner()))
+    assert statuses(world, answer.location)[1] == ["Success"]
+    assert world.sessions.list() == []

@@ -187,7 +187,7 @@ def test_SDP_IDP11_IIP_IDP09_an_encrypted_assertion_shows_nothing() -> None:
     assert methods == ["http://www.w3.org/2009/xmlenc11#aes256-gcm", "http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p"]
 
 
-def test_S4_without_a_key_to_encrypt_for_nothing_is_sent() -> None:
+def test_S65_without_a_key_to_encrypt_for_nothing_is_sent() -> None:
     with pytest.raises(Refusal):
         response(Protection(encrypt_for=()))
 

@@ -192,7 +192,7 @@ def test_an_address_that_was_withdrawn_while_the_member_signed_in_gets_nothing(m
 
 def forget_looks(world: World) -> None:
     """As if the seconds between two looks at the metadata files had passed."""
-    world.saml._providers._looked = 0.0
+    world.saml._providers._looked = float("-inf")
 
 
 # ---- what the request asks for
@@ -275,6 +275,22 @@ def test_IIP_IDP05_what_cannot_be_had_is_told_to_the_application(world: World, i
 def test_S63_RelayState_goes_back_unchanged_up_to_two_kilobytes(world: World) -> None:
     state = "é" * 1024
     assert Provider(world, world.signed_in()).sign_on(relay_state=state).relay_state == state
+
+
+@pytest.mark.parametrize("binding", ["Redirect", "POST"])
+def test_CTK_SAMLBindings_3_4_3_a_where_80_octets_are_the_limit_one_more_is_an_error_of_the_requester(
+    make_world: MakeWorld, binding: str
+) -> None:
+    world = make_world(relay_state_limit=80)
+    provider = Provider(world, world.signed_in())
+    for state, statuses in (("x" * 80, ["Success"]), ("x" * 81, ["Requester", "RequestUnsupported"])):
+        root = signed(authn_request(identifier=f"_{len(state)}", issued=world.now()))
+        if binding == "POST":
+            form = {name: values[0] for name, values in post_form(root, relay_state=state).items()}
+            response = provider.follow(provider.visitor.post("/saml/sso", data=form))
+        else:
+            response = provider.visitor.get(f"/saml/sso?{redirect_query(root, relay_state=state).decode()}")
+        assert Told(world, response).statuses == statuses
 
 
 def test_a_member_who_cancels_is_told_of_as_AuthnFailed(world: World) -> None:
@@ -444,6 +460,34 @@ def test_a_changed_metadata_file_is_seen_and_a_broken_one_leaves_the_last_good_c
     forget_looks(world)
     assert provider.sign_on().acs == f"{ACS}/second"
     assert world.audit.of("saml.metadata_unreadable")[0]["client"] == "lms"
+
+
+@pytest.mark.parametrize("text", [None, "<broken", "<a/>"], ids=["missing", "broken", "something else"])
+def test_F8_one_bad_file_stops_neither_the_server_nor_the_other_applications(
+    make_world: MakeWorld, tmp_path: Path, text: str | None
+) -> None:
+    file = tmp_path / "sp.xml"
+    if text:
+        file.write_text(text)
+    world = make_world(saml_client(metadata=file), saml_client("crm", metadata_xml=crm_metadata()))
+    visitor = world.signed_in()
+    assert Provider(world, visitor, entity_id=CRM, key="crm").sign_on().statuses == ["Success"]
+    assert page_cause(world, Provider(world, visitor).ask()) == "saml.provider_unknown"
+    assert world.saml.unusable()[0].startswith("lms: its metadata are not here: ")
+    file.write_text(metadata())
+    forget_looks(world)
+    assert world.saml.unusable() == []
+    assert Provider(world, visitor).sign_on().acs == ACS
+
+
+def test_SDP_IDP11_an_application_whose_file_has_no_key_to_encrypt_for_gets_nothing_and_is_named(
+    make_world: MakeWorld, tmp_path: Path
+) -> None:
+    (tmp_path / "sp.xml").write_text(metadata(keys=[("signing", key_of("sp"))]))
+    world = make_world(saml_client(metadata=tmp_path / "sp.xml", encrypt=True))
+    told = Provider(world, world.signed_in()).sign_on()
+    assert told.statuses[0] == "Responder"
+    assert world.saml.unusable() == ["lms: encrypt is on, and its metadata have no key that we can encrypt for"]
 
 
 def test_a_client_of_the_store_cannot_take_the_entity_id_of_one_of_the_file(world: World) -> None:

@@ -161,6 +161,40 @@ def test_a_change_that_the_pinned_key_signed_is_in_force_at_once(make: Make, pub
     assert len(sources.audit.last["changes"]) == 3
 
 
+def pinned_later(make: Make, page: bytes, publisher: Publisher) -> Sources:
+    """A copy came without a pinned key; then somebody pins one."""
+    publisher.pages["/lms"] = page
+    make().refresh()
+    return make(metadata_certificate=key_of("pinned").certificate_base64)
+
+
+def test_S14_a_key_that_is_pinned_later_holds_for_the_copy_that_is_here(make: Make, publisher: Publisher) -> None:
+    sources = pinned_later(make, metadata().encode(), publisher)
+    with pytest.raises(MetadataProblem, match="signature"):
+        sources.provider()
+    assert sources.refresh(whenever=False) == "refused", "it is looked at again at once"
+    publisher.pages["/lms"] = by("pinned", metadata())
+    assert sources.refresh() == "applied"
+    assert sources.provider().default_acs.location == ACS
+
+
+def test_a_copy_that_the_key_had_signed_stays_in_force_when_it_is_pinned(make: Make, publisher: Publisher) -> None:
+    sources = pinned_later(make, by("pinned", metadata()), publisher)
+    assert sources.provider().default_acs.location == ACS
+
+
+def test_what_was_staged_unsigned_is_not_accepted_once_a_key_is_pinned(make: Make, publisher: Publisher) -> None:
+    publisher.pages["/lms"] = by("pinned", metadata())
+    before = make()
+    before.refresh()
+    publisher.pages["/lms"] = elsewhere().encode()
+    assert before.refresh() == "staged"
+    sources = make(metadata_certificate=key_of("pinned").certificate_base64)
+    with pytest.raises(MetadataProblem, match="signature"):
+        sources.refresher.accept("lms")
+    assert sources.provider().default_acs.location == ACS
+
+
 @pytest.mark.parametrize("page", [elsewhere().encode(), by("stranger", elsewhere())], ids=["unsigned", "signed by another"])
 def test_S14_V10_where_a_key_is_pinned_nothing_else_is_taken(make: Make, publisher: Publisher, page: bytes) -> None:
     publisher.pages["/lms"] = by("pinned", metadata())

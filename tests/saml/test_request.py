@@ -17,7 +17,7 @@ from .wiring import SP, key_of, metadata
 from .world import Provider, World, saml_client
 
 MFA = "https://refeds.org/profile/mfa"
-UNSPECIFIED, LOW, HIGH = WEAKEST_FIRST
+UNSPECIFIED, _, LOW, HIGH = WEAKEST_FIRST
 MAIL = "urn:oid:0.9.2342.19200300.100.1.3"
 
 

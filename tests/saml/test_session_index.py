@@ -64,6 +64,15 @@ def test_a_session_of_an_older_version_is_ended_by_the_id_that_the_application_w
     assert world.sessions.list() == []
 
 
+def test_SAMLProfiles_4_1_4_2_a_session_of_an_older_version_keeps_the_name_that_the_application_was_told(pair: Pair) -> None:
+    world, lms, _ = pair
+    lms.sign_on()
+    session = world.sessions.list()[0]
+    before = Participant("lms", "saml", {**session.participants[0].state, "session_index": session.id})
+    assert world.sessions.join(session.id, before)
+    assert lms.sign_on().session_index == session.id
+
+
 @pytest.mark.parametrize("index", ["", "s", "sAAAA", "x" * 3000, "ü", "s===="])
 def test_V15_what_is_no_name_of_ours_ends_nothing(pair: Pair, index: str) -> None:
     world, lms, _ = pair

@@ -79,9 +79,7 @@ def test_the_setting_goes_over_the_metadata_and_takes_short_names(make_world: Ma
 
 
 def old_style(world: World) -> dict[str, Any]:
-    root = sign_by_hand(
-        authn_request(issued=world.now()), key_of("sp").private, method=DS + "rsa-sha1", digest_method=DS + "sha1"
-    )
+    root = sign_by_hand(authn_request(issued=world.now()), key_of("sp").private, method=DS + "rsa-sha1", digest_method=DS + "sha1")
     return {name: values[0] for name, values in post_form(root).items()}
 
 
@@ -106,9 +104,7 @@ def test_a_Redirect_signature_with_SHA_1_is_under_the_same_rule(make_world: Make
 
 def test_SHA_1_that_was_forged_is_refused_in_its_days_too(make_world: MakeWorld) -> None:
     world = make_world(saml_client(legacy_algorithms_until="2027-02-01"))
-    root = sign_by_hand(
-        authn_request(issued=world.now()), key_of("mallory").private, method=DS + "rsa-sha1", digest_method=DS + "sha1"
-    )
+    root = sign_by_hand(authn_request(issued=world.now()), key_of("mallory").private, method=DS + "rsa-sha1", digest_method=DS + "sha1")
     form = {name: values[0] for name, values in post_form(root).items()}
     assert page_cause(world, world.visitor().post("/saml/sso", data=form)) == "saml.signature_invalid"
 

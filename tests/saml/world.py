@@ -41,7 +41,8 @@ from idp.web.logout import logout_pages
 from idp.web.page import protect
 from idp.web.refusal import install
 from idp.web.settings import ServerSettings
-from tests.simple.wiring import ANNE, BERT, Clock, Events, Letterbox, Members, Visitor, posted
+from tests.simple.wiring import ANNE, BERT, Visitor, posted
+from tests.standin import Clock, Events, Letterbox, Members
 
 from .wiring import IDP, authn_request, key_of, logout_request, logout_response, metadata, redirect_query
 

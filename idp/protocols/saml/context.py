@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from idp.sso.session import Session
+
 _CLASSES = "urn:oasis:names:tc:SAML:2.0:ac:classes:"
-WEAKEST_FIRST = tuple(_CLASSES + name for name in ("unspecified", "Password", "PasswordProtectedTransport"))
+PREVIOUS_SESSION = _CLASSES + "PreviousSession"
+"""Somebody signed in at some time, in some way (Authentication Context section 3.4.8)."""
+WEAKEST_FIRST = tuple(_CLASSES + name for name in ("unspecified", "PreviousSession", "Password", "PasswordProtectedTransport"))
 """The order where nothing else is configured. A class that does not stand in the order is met by itself alone."""
 
 
@@ -49,6 +53,11 @@ class ContextOrder:
 
     def _exceeds(self, one: str, other: str) -> bool:
         return one in self._ranks and other in self._ranks and self._ranks[one] > self._ranks[other]
+
+
+def achieved_in(session: Session) -> str:
+    """The class of what AuthnInstant dates. Where iMIS vouched for the member, that was no password: it was typed at some other time."""
+    return session.context if session.dated else PREVIOUS_SESSION
 
 
 def read_context(message: Any) -> tuple[list[str] | None, str]:

@@ -80,6 +80,13 @@ def from_post(form: Mapping[str, Sequence[str]]) -> Envelope:
         )
     if len(found) > 1 or len(form[found[0]]) > 1 or len(relay_states) > 1:
         raise BadRequest("saml.form_unclear", "The form holds more than one SAML message.", expected="SAMLRequest or SAMLResponse, once")
+    if form.get("SigAlg") or form.get("Signature"):  # a signature that is there is verified or refused, never passed over (SDP-IDP05)
+        raise BadRequest(
+            "saml.simple_sign",
+            "The application signs its form in a way that this sign-in service does not take (HTTP-POST-SimpleSign).",
+            expected="HTTP-Redirect, or HTTP-POST with the signature inside the message",
+            received="SigAlg and Signature beside the message",
+        )
     return Envelope(found[0], POST, _decode(form[found[0]][0]), relay_states[0])
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from idp.clock import Now
 from idp.errors import BadRequest, IdpError
 from idp.keys import KeyRing
+from idp.keys.session_name import SessionNames
 from idp.protocols.saml.assertion import NameId
 from idp.protocols.saml.decryption import decrypt_name_id
 from idp.protocols.saml.document import POST, REDIRECT, SAML, SOAP, Element, qualified
@@ -19,7 +20,7 @@ from idp.protocols.saml.entity import Endpoint
 from idp.protocols.saml.gate import Admitted, Envelope, Gate
 from idp.protocols.saml.message import Status, Writer, post_value, redirect_url
 from idp.protocols.saml.provider import Known, Providers, naming
-from idp.protocols.saml.session_index import SessionIndexes
+from idp.protocols.saml.request import relay_state_to_return
 from idp.protocols.saml.settings import UNSPECIFIED
 from idp.protocols.saml.signature import sign_enveloped
 from idp.protocols.saml.signer import Signer, Signers
@@ -79,6 +80,7 @@ class SamlLogout:
         keys: KeyRing,
         signers: Signers,
         store: Store,
+        relay_state_limit: int,
         now: Now,
         new_id: Callable[[], str],
     ) -> None:
@@ -92,8 +94,9 @@ class SamlLogout:
         self._names = names
         self._keys = keys
         self._signers = signers
-        self.indexes = SessionIndexes(keys)
+        self.indexes = SessionNames(keys, protocol="saml")
         self._store = store
+        self._relay_state_limit = relay_state_limit
         self._now = now
         self._new_id = new_id
 
@@ -109,7 +112,7 @@ class SamlLogout:
         state = {
             "client_id": known.client.id,
             "request_id": admitted.message.id,
-            "relay_state": admitted.relay_state,
+            "relay_state": relay_state_to_return(admitted.relay_state, self._relay_state_limit),
             "status": status,
             "asynchronous": _is_asynchronous(admitted.message),
             "partial": False,
@@ -145,6 +148,11 @@ class SamlLogout:
         """A visited service provider's answer. Raises BadRequest."""
         known, admitted = self._admit(envelope, "LogoutResponse")
         return LogoutReplied(known.client.id, str(admitted.message.in_response_to or ""), _is_done(admitted.message))
+
+    def index_of(self, session: Session, client_id: str) -> str:
+        """What the application knows the session by: what it was told first, for as long as the session lasts (Profiles 4.1.4.2)."""
+        told = session.participant(client_id)
+        return (str(told.state.get("session_index", "")) if told else "") or self.indexes.name(session.id, client_id)
 
     def participant_state(self, name_id: NameId | None, session_index: str) -> Mapping[str, Any]:
         """What a later LogoutRequest needs: the same NameID as in the assertion, and its SessionIndex."""

@@ -121,9 +121,7 @@ def is_same(given: NameId, asked: NameId) -> bool:
 
 def read_name_id(element: Any) -> NameId:
     """The NameID of a message."""
-    return NameId(
-        str(element.text or "").strip(), element.format or "", element.name_qualifier or "", element.sp_name_qualifier or ""
-    )
+    return NameId(str(element.text or "").strip(), element.format or "", element.name_qualifier or "", element.sp_name_qualifier or "")
 
 
 def made_of(policy: Policy) -> str:

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import urlencode
 
 from idp.audit import Audit
 from idp.clock import Now
@@ -16,17 +17,18 @@ from idp.protocols.saml.artifact import Artifacts, artifact_url
 from idp.protocols.saml.assertion import NameId, Statement, write_assertion
 from idp.protocols.saml.attribute import Attributes, asked_index, requested
 from idp.protocols.saml.authority import Authority, FindSubject
-from idp.protocols.saml.context import ContextOrder, read_context
+from idp.protocols.saml.context import PREVIOUS_SESSION, ContextOrder, achieved_in, read_context
 from idp.protocols.saml.descriptor import Descriptor, Document
 from idp.protocols.saml.document import ARTIFACT, SOAP, Element, parse
 from idp.protocols.saml.entity import Endpoint, ServiceProvider
 from idp.protocols.saml.gate import Envelope, Gate
 from idp.protocols.saml.logout import SamlLogout
-from idp.protocols.saml.message import Protection, Status, Writer, post_value
+from idp.protocols.saml.message import Protection, Writer, post_value
 from idp.protocols.saml.metadata import read_metadata
 from idp.protocols.saml.name_id import NameIds, Policy
 from idp.protocols.saml.provider import Known, Providers, naming
 from idp.protocols.saml.reader import Follower, Readers
+from idp.protocols.saml.refusal import status_of
 from idp.protocols.saml.request import Asked, choose_acs, find_objection, is_true, read_policy, relay_state_to_return
 from idp.protocols.saml.settings import SamlServerSettings
 from idp.protocols.saml.signer import Signer, Signers
@@ -36,37 +38,23 @@ from idp.protocols.saml.source.library import Library
 from idp.protocols.saml.subject_name import Pairwise, SubjectNames
 from idp.secret import new_id
 from idp.sso.answer import Answer, FormPost, Redirect
-from idp.sso.client import Clients
+from idp.sso.client import Client, Clients
 from idp.sso.notice import Notice
 from idp.sso.protocol import Grant, SignOnRequest
 from idp.sso.session import PASSWORD, Participant, Session, Sessions
 from idp.store import Store
 from idp.store.reading import read_as
 
-_STATUSES: Mapping[str, tuple[str, str]] = {
-    "signon.login_required": ("Responder", "NoPassive"),
-    "signon.cancelled": ("Responder", "AuthnFailed"),
-    "saml.authn_context": ("Responder", "NoAuthnContext"),
-    "saml.binding": ("Requester", "UnsupportedBinding"),
-    "saml.attribute_service": ("Requester", "RequestUnsupported"),
-    "saml.idp_list": ("Responder", "NoSupportedIDP"),
-    "saml.name_id_not_there": ("Requester", "InvalidNameIDPolicy"),
-    "saml.subject_other": ("Requester", "UnknownPrincipal"),
-    "saml.name_id_policy": ("Requester", "InvalidNameIDPolicy"),
-    "saml.name_id_missing": ("Responder", "InvalidNameIDPolicy"),
-    "saml.name_qualifier": ("Requester", "InvalidNameIDPolicy"),
-    "saml.relay_state_too_long": ("Requester", "RequestUnsupported"),
-    "saml.subject": ("Requester", "RequestUnsupported"),
-}
-"""Cause -> status codes (Core section 3.2.2.2); any other refusal is Responder, RequestDenied."""
-
 _ANY_CONTEXT: Mapping[str, Any] = {"classes": None, "comparison": "exact"}
+_ANY_AGE = 2**31
+"""A `max_age` in seconds that no session reaches: what is wanted is a sign-in whose time is known."""
 
 
 class SamlProtocol:
     """The identity provider's side of Web Browser SSO; `logout` has the Single Logout side."""
 
     name = "saml"
+    bounds_sessions = True  # by SessionNotOnOrAfter
 
     def __init__(
         self,
@@ -86,6 +74,7 @@ class SamlProtocol:
     ) -> None:
         self.sso_url = f"{url}/saml/sso"
         self.ecp_url = f"{url}/saml/ecp"
+        self._start_url = f"{url}/saml/start"
         self.has_ecp = settings.ecp
         self._descriptor = Descriptor(url, settings, keys=keys, now=now, new_id=new_id)
         self.entity_id = self._descriptor.entity_id
@@ -128,6 +117,7 @@ class SamlProtocol:
             keys=keys,
             signers=self._signers,
             store=store,
+            relay_state_limit=settings.relay_state_limit,
             now=now,
             new_id=new_id,
         )
@@ -165,6 +155,10 @@ class SamlProtocol:
         """Every client with what its metadata say, for `idp check`."""
         return self._providers.all()
 
+    def unusable(self) -> list[str]:
+        """A sentence for each client to which no member can sign on, with the reason."""
+        return self._providers.unusable()
+
     def folder_problems(self) -> list[str]:
         """A sentence for each file of the metadata folder that cannot be used."""
         return self._library.folder_problems()
@@ -192,20 +186,29 @@ class SamlProtocol:
             known,
             acs,
             request_id=message.id,
-            relay_state=relay_state_to_return(admitted.relay_state),
+            relay_state=relay_state_to_return(admitted.relay_state, self._settings.relay_state_limit),
             policy=read_policy(message),
             context={"classes": classes, "comparison": comparison},
             attributes=asked_index(message),
             passive=is_true(message.is_passive),
             fresh=is_true(message.force_authn),
         )
-        return Asked(request, find_objection(admitted, acs, entity_id=self.entity_id) or self._object(request, known))
+        limit = self._settings.relay_state_limit
+        objection = find_objection(admitted, acs, entity_id=self.entity_id, relay_state_limit=limit)
+        return Asked(request, objection or self._object(request, known))
 
     def ecp_answer(self, answer: Answer) -> bytes:
         """The answer to an enhanced client, in SOAP. Raises BadRequest when the sequence wants a browser."""
         if not isinstance(answer, FormPost):
             raise BadRequest("saml.ecp_browser", "This sign-in needs a browser.")
         return ecp_response(parse(base64.b64decode(answer.fields["SAMLResponse"])), answer.url)
+
+    def launch_url(self, client: Client) -> str:
+        """Where a member starts here; empty where the client does not allow it (S62)."""
+        known = self._providers.by_client(client.id)
+        if known is None or not known.settings.idp_initiated:
+            return ""
+        return f"{self._start_url}?{urlencode({'sp': known.provider.entity_id})}"
 
     def start(self, entity_id: str, relay_state: str) -> SignOnRequest:
         """A sign-on that the member starts here, where the client allows it (S62). Raises BadRequest."""
@@ -217,9 +220,8 @@ class SamlProtocol:
                 expected="idp_initiated = true for the application",
                 client_id=known.client.id,
             )
-        return self._sign_on_request(
-            known, known.provider.default_acs, relay_state=relay_state_to_return(relay_state) or known.settings.relay_state
-        )
+        wanted = relay_state_to_return(relay_state, self._settings.relay_state_limit) or known.settings.relay_state
+        return self._sign_on_request(known, known.provider.default_acs, relay_state=wanted)
 
     def respond(self, request: SignOnRequest, grant: Grant) -> tuple[Answer, Mapping[str, Any]]:
         """The signed Response, and what a LogoutRequest will need. Raises Refusal when the member lacks the identifier."""
@@ -231,7 +233,7 @@ class SamlProtocol:
         attributes = self._attributes.choose(grant.attributes, known, grant.subject, index=state["attributes"])
         if attributes.keys() - grant.attributes.keys():  # `signon.ok` names what the client's own release holds, and no more
             self._audit.record("saml.released_beside", client=known.client.id, released=sorted(attributes.keys() - grant.attributes.keys()))
-        context = self._context(request, grant.session.context)
+        context = self._context(request, achieved_in(grant.session))
         statement = self._statement(known, state, grant.session, name_id=name_id, attributes=attributes, context=context)
         signer = self._signers.of(known)
         root = self._writer.response(statement, _protection(known, signer), signer.key)
@@ -258,7 +260,7 @@ class SamlProtocol:
             not_before=issued - self._settings.not_before_margin,
             not_on_or_after=issued + self._settings.assertion_life,
             auth_time=session.auth_time,
-            session_index=self.logout.indexes.name(session.id, known.client.id),
+            session_index=self.logout.index_of(session, known.client.id),
             session_ends=session.ends,
             context=context,
             name_id=name_id,
@@ -269,8 +271,7 @@ class SamlProtocol:
 
     def refuse(self, request: SignOnRequest, refusal: Refusal, reference: str) -> Answer:
         """A signed Response that says no, with our reference in its StatusMessage (IIP-IDP05)."""
-        code, second = _STATUSES.get(refusal.cause, ("Responder", "RequestDenied"))
-        status = Status(code, second, f"{refusal.message} [{refusal.cause}, reference {reference}]")
+        status = status_of(refusal, reference)
         state, signer = request.state, self._signers.of(self._providers.by_client(request.client_id))
         root = self._writer.refusal(status, recipient=state["acs"], in_response_to=state["request_id"], key=signer.key, suite=signer.suite)
         return self._send(request, root, "")
@@ -283,7 +284,7 @@ class SamlProtocol:
         request = self._sign_on_request(known, known.provider.default_acs)
         released = self._attributes.choose(known.client.release.apply(subject, self._now), known, subject, index=None)
         name_id = self._name_ids.preview(known, subject)
-        statement = self._statement(known, request.state, session, name_id=name_id, attributes=released, context=session.context)
+        statement = self._statement(known, request.state, session, name_id=name_id, attributes=released, context=achieved_in(session))
         return write_assertion(statement)
 
     def logout_notice(self, participant: Participant, session: Session) -> Notice | None:  # noqa: ARG002  SessionIndex is in the state
@@ -316,7 +317,8 @@ class SamlProtocol:
             "context": dict(context),
             "attributes": attributes,
         }
-        return SignOnRequest(self.name, known.client.id, state, passive=passive, fresh=fresh)
+        max_age = None if self._is_met_by(PREVIOUS_SESSION, context) else _ANY_AGE
+        return SignOnRequest(self.name, known.client.id, state, passive=passive, fresh=fresh, max_age=max_age)
 
     def _object(self, request: SignOnRequest, known: Known) -> Refusal | None:
         """What cannot be had whoever signs in: with a password, the one way to sign in that there is."""
@@ -341,6 +343,9 @@ class SamlProtocol:
                 received=f"{asked['comparison']} {' '.join(asked['classes'])}",
             )
         return stated
+
+    def _is_met_by(self, achieved: str, asked: Mapping[str, Any]) -> bool:
+        return self._contexts.state(asked["classes"], asked["comparison"], achieved) is not None
 
     def _send(self, request: SignOnRequest, root: Element, session_id: str) -> Answer:
         """By the binding of the return address."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from idp.audit import Audit
 from idp.clock import Now
 from idp.errors import BadRequest, Unavailable
+from idp.protocols.saml.encryption import usable
 from idp.protocols.saml.entity import MetadataProblem, ServiceProvider
 from idp.protocols.saml.moment import write_time
 from idp.protocols.saml.settings import SamlSettings
@@ -89,6 +90,20 @@ class Providers:
     def all(self) -> list[Known]:
         """Every client whose metadata are here; of federations only those that a client names."""
         return list(self._table().by_client.values())
+
+    def unusable(self) -> list[str]:
+        """A sentence for each client to which no member can sign on, with the reason."""
+        known = self._table().by_client
+        missing = [f"{each.id}: {self._why_missing(each)}" for each in self._clients.snapshot().of("saml") if each.id not in known]
+        unsealed = [each.client.id for each in known.values() if each.settings.encrypt and usable(each.provider.encryption_keys) is None]
+        return missing + [f"{each}: encrypt is on, and its metadata have no key that we can encrypt for" for each in unsealed]
+
+    def _why_missing(self, client: Client) -> str:
+        try:
+            self._library.read(client)
+        except (MetadataProblem, Unavailable) as error:
+            return f"its metadata are not here: {error.message} {error.received}".rstrip()
+        return "its metadata have just come"
 
     def _check_validity(self, known: Known) -> None:
         ends = known.provider.valid_until

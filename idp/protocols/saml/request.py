@@ -12,8 +12,6 @@ from idp.protocols.saml.gate import Admitted
 from idp.protocols.saml.name_id import Policy, read_name_id
 from idp.sso.protocol import SignOnRequest
 
-_RELAY_STATE = 2048  # octets: vendors send more than the 80 of Bindings section 3.4.3 (S63); it goes back unchanged
-
 
 @dataclass(frozen=True)
 class Asked:
@@ -47,7 +45,7 @@ def choose_acs(message: Any, provider: ServiceProvider, *, by_soap: bool) -> End
     return found
 
 
-def find_objection(admitted: Admitted, acs: Endpoint, *, entity_id: str) -> Refusal | None:
+def find_objection(admitted: Admitted, acs: Endpoint, *, entity_id: str, relay_state_limit: int) -> Refusal | None:
     """What this request asks for and cannot have, where that can be said before anybody signs in."""
     message = admitted.message
     if message.subject is not None and (message.subject.name_id is None or message.subject.subject_confirmation):
@@ -62,8 +60,8 @@ def find_objection(admitted: Admitted, acs: Endpoint, *, entity_id: str) -> Refu
     listed = _acceptable(message)
     if listed and entity_id not in listed:
         return Refusal("saml.idp_list", "The application wants another identity provider.", expected=entity_id, received=" ".join(listed))
-    if len(admitted.relay_state.encode()) > _RELAY_STATE:
-        return Refusal("saml.relay_state_too_long", "RelayState is too long.", expected=f"at most {_RELAY_STATE} octets")
+    if admitted.relay_state != relay_state_to_return(admitted.relay_state, relay_state_limit):
+        return Refusal("saml.relay_state_too_long", "RelayState is too long.", expected=f"at most {relay_state_limit} octets")
     return None
 
 
@@ -73,9 +71,9 @@ def _acceptable(message: Any) -> list[str]:
     return [str(each.provider_id) for each in listed.idp_entry] if listed is not None else []
 
 
-def relay_state_to_return(relay_state: str) -> str:
-    """RelayState as it goes back: unchanged, or not at all when it is over the limit."""
-    return relay_state if len(relay_state.encode()) <= _RELAY_STATE else ""
+def relay_state_to_return(relay_state: str, limit: int) -> str:
+    """RelayState as it goes back: unchanged, or not at all when it has more octets than the limit."""
+    return relay_state if len(relay_state.encode()) <= limit else ""
 
 
 def read_policy(message: Any) -> Policy:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -15,6 +16,7 @@ from idp.protocols.saml.encryption import usable
 from idp.protocols.saml.entity import MetadataProblem, ServiceProvider, certificate_key, make_provider
 from idp.protocols.saml.metadata import read_metadata
 from idp.settings import Duration, PathSetting, Settings
+from idp.sso.return_address import origin_of
 from idp.sso.settings import ReleaseSetting
 
 PERSISTENT = "urn:oasis:names:tc:SAML:2.0:nameid-format:persistent"
@@ -82,7 +84,8 @@ class SamlSettings(Settings):
     """[clients.ID.saml]: a service provider, by its metadata or, where it has none, by the four things that matter."""
 
     metadata: PathSetting | None = None
-    """File with the application's metadata; a changed file is seen within seconds."""
+    """File with the application's metadata; a changed file is seen within seconds. Where it is missing or bad, that application alone is
+    without sign-in, and `idp check` says so."""
     metadata_xml: str | None = None
     """The metadata themselves, for clients that stand in the database."""
     metadata_url: MetadataUrl = ""
@@ -169,16 +172,26 @@ class SamlSettings(Settings):
 
     def provider(self) -> ServiceProvider:
         """The service provider that these settings describe by themselves, or the file they name. Raises MetadataProblem."""
-        if self.metadata is not None:
-            return self.read(_read(self.metadata))
-        if self.metadata_xml is not None:
-            return self.read(self.metadata_xml.encode())
+        if self.source in ("file", "text"):
+            return self.read(self._octets())
         return make_provider(self.entity_id, acs=self.acs, slo=self.slo, certificates=self.certificate)
+
+    @property
+    def start_url(self) -> str:
+        """The application's home, if its metadata tell: where a page that leads nowhere leads on. Empty where they are elsewhere."""
+        try:
+            if self.source in ("file", "text"):
+                return _home(self._octets(), self.entity_id, self.metadata_certificate)
+        except MetadataProblem:
+            return ""
+        return f"{origin_of(self.acs[0])}/" if self.acs else ""
+
+    def _octets(self) -> bytes:
+        return _read(self.metadata) if self.metadata is not None else (self.metadata_xml or "").encode()
 
     def read(self, raw: bytes, *, entity_id: str = "") -> ServiceProvider:
         """The service provider in metadata from elsewhere, signed if these settings want that. Raises MetadataProblem."""
-        trusted = (certificate_key(self.metadata_certificate),) if self.metadata_certificate else ()
-        return read_metadata(raw, entity_id=self.entity_id or entity_id, trusted=trusted)
+        return _provider(raw, self.entity_id or entity_id, self.metadata_certificate)
 
     @model_validator(mode="after")
     def _has_a_source(self) -> Self:
@@ -199,8 +212,8 @@ class SamlSettings(Settings):
             )
         if self.federation and not self.entity_id:
             raise ValueError("federation goes with the application's entity_id")
-        if self.source in ("url", "federation", "folder"):
-            return self  # what they say is not here yet
+        if self.source not in ("text", "settings"):
+            return self  # what they say is read while we run: one vendor's bad file must not keep the server from starting
         try:
             provider = self.provider()
         except MetadataProblem as error:
@@ -274,6 +287,8 @@ class SamlServerSettings(Settings):
     """How far back NotBefore is set, for service providers whose clocks are slow."""
     metadata_life: Duration = 365 * 86400
     """validUntil of our metadata. Long, because many vendors take them once, as a file."""
+    relay_state_limit: Annotated[int, Field(ge=80, le=8192)] = 2048
+    """Octets that a RelayState may have; it goes back unchanged. The standard says 80, and many vendors send more."""
     scope: str = ""
     """Domain behind the @ of subject-id and pairwise-id (SDP-IDP14), such as "assoc.example". Empty: neither is sent. Never change it."""
     ecp: bool = False
@@ -326,6 +341,16 @@ class SamlServerSettings(Settings):
         if bool(self.organization) != bool(self.organization_url):
             raise ValueError("organization and organization_url go together")
         return self
+
+
+def _provider(raw: bytes, entity_id: str, certificate: str | None) -> ServiceProvider:
+    return read_metadata(raw, entity_id=entity_id, trusted=(certificate_key(certificate),) if certificate else ())
+
+
+@lru_cache(maxsize=64)
+def _home(raw: bytes, entity_id: str, certificate: str | None) -> str:
+    """Kept, for anybody can have the page shown that wants to know."""
+    return f"{origin_of(_provider(raw, entity_id, certificate).default_acs.location)}/"
 
 
 def _read(path: Path) -> bytes:

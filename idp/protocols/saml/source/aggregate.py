@@ -29,11 +29,13 @@ _SP = qualified(MD, "SPSSODescriptor")
 
 @dataclass(frozen=True)
 class Entity:
-    """One service provider of a federation: a document of its own, and how long it is valid by those around it, the root not counted."""
+    """One service provider of a federation: a document of its own, and how long it is valid by those around it, the root not counted.
+    A `problem` is why it cannot be used; it is that one's alone."""
 
     entity_id: str
     xml: bytes
     valid_until: int | None
+    problem: str = ""
 
 
 def verify_aggregate(received: BinaryIO, verified: BinaryIO, keys: Sequence[PublicKey]) -> Validity:
@@ -57,20 +59,24 @@ def verify_aggregate(received: BinaryIO, verified: BinaryIO, keys: Sequence[Publ
 
 
 def read_entities(verified: BinaryIO) -> Iterator[Entity]:
-    """The SAML 2.0 service providers, one after the other. Raises MetadataProblem when one is there twice, or has the role twice."""
-    seen: set[str] = set()
+    """The SAML 2.0 service providers, one after the other; one may be there twice. Raises MetadataProblem."""
     for entity in _elements(verified, _ENTITY):
-        entity_id = str(entity.get("entityID", ""))
-        if entity_id in seen:
-            raise MetadataProblem("twice", "The metadata describe the same entity twice.", received=entity_id)
-        seen.add(entity_id)
         roles = [each for each in entity.findall(_SP) if SAMLP in str(each.get("protocolSupportEnumeration", "")).split()]
-        if len(roles) > 1:
-            raise MetadataProblem(
-                "several_roles", "The metadata describe the service provider in several ways at once.", received=entity_id
-            )
         if roles:
-            yield Entity(entity_id, _octets(entity), _valid_until(entity))
+            yield _entity(entity, len(roles))
+
+
+def _entity(element: Element, roles: int) -> Entity:
+    entity_id = str(element.get("entityID", ""))
+    if roles > 1:
+        return Entity(entity_id, b"", None, "is described in several ways at once")
+    octets = _octets(element)
+    if len(octets) > METADATA.size:
+        return Entity(entity_id, b"", None, "is too large")
+    try:
+        return Entity(entity_id, octets, _valid_until(element))
+    except BadRequest as error:
+        return Entity(entity_id, b"", None, f"has a time that cannot be read: {error.received}")
 
 
 def _elements(verified: BinaryIO, tag: str) -> Iterator[Element]:

@@ -19,7 +19,7 @@ from idp.clock import Now
 from idp.protocols.saml.document import METADATA
 from idp.protocols.saml.entity import MetadataProblem, ServiceProvider
 from idp.protocols.saml.settings import FederationSettings, SamlServerSettings, SamlSettings
-from idp.protocols.saml.source.aggregate import Entity, read_entities, read_validity, verify_aggregate
+from idp.protocols.saml.source.aggregate import read_entities, read_validity, verify_aggregate
 from idp.protocols.saml.source.change import differences
 from idp.protocols.saml.source.library import read_copy
 from idp.protocols.saml.source.shelf import Copy, Note, Shelf, client_key, digest_of, member_key, staged_key
@@ -107,7 +107,7 @@ class Intake:
         note = replace(note, etag=got.etag, modified=got.modified, entities=edition.size, warnings=warnings)
         self._shelf.write_note(f"federation:{name}", replace(note, valid_until=validity.valid_until))
         self._shelf.moved()
-        self._audit.record("saml.federation_applied", federation=name, entities=edition.size, changes=lines)
+        self._audit.record("saml.federation_applied", federation=name, entities=edition.size, changes=lines, left_out=warnings)
         return Outcome("applied", lines), _good(note, validity, usual=federation.refresh, now=now)
 
     def take_member(self, name: str, federation: FederationSettings, entity_id: str, *, seconds: float) -> Copy:
@@ -118,8 +118,10 @@ class Intake:
             validity = verify_aggregate(received, verified, federation.keys())
             check_validity(validity.valid_until, longest=federation.validity, now=self._now())
             found = [each for each in read_entities(verified) if each.entity_id == entity_id]
-        if not found:
+        if len(found) != 1:
             raise MetadataProblem("entity_unknown", "The federation answered with something else.", expected=entity_id)
+        if found[0].problem:
+            raise MetadataProblem("unusable", f"The application {found[0].problem}.", received=entity_id)
         now = self._now()
         due = next_look(validity, usual=federation.refresh, now=now)
         ends = [each for each in (validity.valid_until, found[0].valid_until) if each is not None]
@@ -166,7 +168,8 @@ class _Edition:
         changed = {key for key, digest in fresh.items() if held.get(key) != digest}
         gone = held.keys() - fresh.keys()
         self._shelf.write_register(self._name, {**held, **dict.fromkeys(changed, "")})
-        for key, entity in self._of_good_size(verified) if changed else ():
+        for entity in read_entities(verified) if changed else ():
+            key = member_key(self._name, entity.entity_id)
             if key in changed:
                 copy = Copy(entity.entity_id, entity.xml.decode(), self._now, valid_until=entity.valid_until)
                 tell(key, copy)
@@ -178,21 +181,20 @@ class _Edition:
         return (f"{len(fresh)} applications, {len(changed)} new or changed, {len(gone)} gone",), warnings
 
     def _digests(self, verified: BinaryIO) -> tuple[dict[str, str], tuple[str, ...]]:
+        """Of every service provider that can be used. Which of two descriptions of one is meant nobody can know: neither counts."""
         fresh: dict[str, str] = {}
-        warnings: list[str] = []
+        problems: dict[str, str] = {}
         for entity in read_entities(verified):
-            if len(entity.xml) > METADATA.size:
-                warnings.append(f"{entity.entity_id} is too large and is left out")
-            else:
-                fresh[member_key(self._name, entity.entity_id)] = digest_of(entity.xml + str(entity.valid_until).encode())
+            key, digest = member_key(self._name, entity.entity_id), digest_of(entity.xml + str(entity.valid_until).encode())
+            problem = entity.problem or ("is described twice" if fresh.get(key, digest) != digest else "")
+            if problem:
+                problems[key] = f"{entity.entity_id} {problem} and is left out"
+            fresh[key] = digest
+        for key in problems:
+            del fresh[key]
         if not fresh:
             raise MetadataProblem("no_sp", "The metadata describe no service provider.")
-        return fresh, tuple(warnings[:_MOST_WARNINGS])
-
-    def _of_good_size(self, verified: BinaryIO) -> Iterator[tuple[str, Entity]]:
-        for entity in read_entities(verified):
-            if len(entity.xml) <= METADATA.size:
-                yield member_key(self._name, entity.entity_id), entity
+        return fresh, tuple(sorted(problems.values())[:_MOST_WARNINGS])
 
 
 class _Tell(Protocol):

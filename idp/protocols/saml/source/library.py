@@ -93,4 +93,4 @@ def _file_stamp(client: Client) -> Stamp:
         status = path.stat() if path else None
     except OSError:
         return None
-    return (status.st_mtime_ns, status.st_size) if status else None
+    return (status.st_mtime_ns, status.st_ctime_ns, status.st_size) if status else None
