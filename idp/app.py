@@ -26,6 +26,9 @@ from idp.keys import USES, KeyRing
 from idp.log import log_as_json
 from idp.protocols.cookie.protocol import CookieProtocol
 from idp.protocols.cookie.views import cookie_pages
+from idp.protocols.fedcm.protocol import FedcmProtocol
+from idp.protocols.fedcm.reader import oidc_reader, script_reader, token_reader
+from idp.protocols.fedcm.views import fedcm_pages
 from idp.protocols.jsonp.protocol import JsonpProtocol
 from idp.protocols.jsonp.views import jsonp_pages
 from idp.protocols.oidc.grant.views import grant_pages
@@ -43,6 +46,7 @@ from idp.protocols.token.views import token_pages
 from idp.sso.account import AccountDesk
 from idp.sso.account_letter import AccountLetters
 from idp.sso.client import Clients
+from idp.sso.disclosure import Disclosures
 from idp.sso.drift import DriftWatch
 from idp.sso.entrance import Entrances
 from idp.sso.expiry import Expiry
@@ -51,9 +55,11 @@ from idp.sso.last_signon import LastSignOns
 from idp.sso.letter import LetterQueue
 from idp.sso.login import LoginDesk, LoginSettings
 from idp.sso.logout import Logout
+from idp.sso.member import MemberDesk
 from idp.sso.password import PasswordRules
 from idp.sso.protocol import ClientProtocol
 from idp.sso.session import Sessions
+from idp.sso.sign_in_log import SignInLog
 from idp.sso.signon import SignOn
 from idp.sso.subject import Subjects
 from idp.sso.ticket import Tickets
@@ -65,10 +71,11 @@ from idp.web.address import Proxies
 from idp.web.admission import Admission
 from idp.web.ats.views import ats_pages
 from idp.web.browser import Browser
+from idp.web.check import check_pages
 from idp.web.consent import consent_pages
 from idp.web.crowd import Crowd
 from idp.web.door import Doorkeeper, door_pages
-from idp.web.gateway import Gateway
+from idp.web.gateway import FEDCM_LOGIN, Gateway
 from idp.web.home import health_pages, home_pages
 from idp.web.login import login_pages
 from idp.web.login_page import LoginPage
@@ -131,6 +138,7 @@ class Parts:
     audit: Audit
     now: Now
     last_signons: LastSignOns
+    disclosures: Disclosures
 
 
 def build_parts(
@@ -141,7 +149,8 @@ def build_parts(
     url = config.server.url
     keys = KeyRing(config.keys.folder, retired_life=config.keys.retired_life, now=now)
     last_signons = LastSignOns(store, now=now)
-    audit = audit or AuditLog(key=lambda: audit_key(keys), now=now, listeners=(last_signons.hear, *listeners))
+    disclosures = Disclosures(store, session_life=config.session.absolute, now=now)
+    audit = audit or AuditLog(key=lambda: audit_key(keys), now=now, listeners=(last_signons.hear, disclosures.hear, *listeners))
     directory = open_directory(config.directory, store=store, now=now)
     outbound = Outbound(config.outbound, audit=audit)
     federations = Federations(config.saml, store, fetch=outbound.download, audit=audit, now=now)
@@ -202,11 +211,12 @@ def build_parts(
         now=now,
         url=url,
         exit_of=ways.exit_of,
+        knows=lambda client_id: clients.get(client_id) is not None,
     )
     accounts = accounts_of(directory)
     return Parts(
         config, store, keys, directory, accounts, ways, clients, sessions, subjects, drift, tickets, protocols, logout, outbound,
-        refresher, audit, now, last_signons
+        refresher, audit, now, last_signons, disclosures
     )  # fmt: skip
 
 
@@ -238,7 +248,10 @@ def create_app_of(parts: Parts, metrics: Metrics | None = None) -> Flask:
         now=parts.now,
     )
     browser = Browser(parts.sessions, secure=server.secure)
-    gateway = Gateway(server, browser=browser, signon=signon, logout=parts.logout, clients=parts.clients, audit=parts.audit)
+    sign_ins = SignInLog(parts.store, now=parts.now)
+    gateway = Gateway(
+        server, browser=browser, signon=signon, logout=parts.logout, clients=parts.clients, audit=parts.audit, sign_ins=sign_ins
+    )
     desk = LoginDesk(
         parts.config.login,
         grace=Grace(parts.config.grace, parts.store, now=parts.now),
@@ -258,7 +271,7 @@ def create_app_of(parts: Parts, metrics: Metrics | None = None) -> Flask:
     Crowd().watch(app)
     app.register_blueprint(operator_pages(OperatorDoor(parts.config.operators, proxies), metrics, _status_reader(parts).read))
     install(app, parts.audit)
-    app.register_blueprint(home_pages(gateway))
+    app.register_blueprint(home_pages(gateway, _member_desk(parts, signon, sign_ins)))
     app.register_blueprint(health_pages(parts.store, parts.keys, parts.drift.causes))
     login = _with_hosted_pages(parts.config)
     keeper = Doorkeeper(gateway, desk, LoginPage(gateway, login, parts.ways), Entrances(parts.store, now=parts.now))
@@ -280,6 +293,8 @@ def create_app_of(parts: Parts, metrics: Metrics | None = None) -> Flask:
     app.register_blueprint(token_pages(gateway, parts.protocols.token))
     app.register_blueprint(cookie_pages(gateway, parts.protocols.cookie))
     app.register_blueprint(jsonp_pages(gateway, parts.protocols.jsonp))
+    app.register_blueprint(fedcm_pages(gateway, _fedcm(parts)))
+    app.register_blueprint(check_pages(gateway))
     admission = Admission(gateway, parts.config.service, store=parts.store, now=parts.now)
     desk_of_profiles = _profile_desk(parts)
     app.register_blueprint(service_pages(gateway, admission, desk_of_profiles))
@@ -298,6 +313,25 @@ def create_app_of(parts: Parts, metrics: Metrics | None = None) -> Flask:
     return app
 
 
+def _fedcm(parts: Parts) -> FedcmProtocol:
+    """Over the protocols whose answer a browser can hand to a page (config.FEDCM_PROTOCOLS)."""
+    protocols, server = parts.protocols, parts.config.server
+    readers = {
+        "token": token_reader(protocols.token),
+        "jsonp": script_reader(protocols.jsonp),
+        "oidc": oidc_reader(protocols.oidc.read),
+    }
+    return FedcmProtocol(
+        url=server.url,
+        name=server.name,
+        login_path=FEDCM_LOGIN,
+        clients=parts.clients,
+        subjects=parts.subjects,
+        keys=parts.keys,
+        readers=readers,
+    )
+
+
 def _status_reader(parts: Parts) -> StatusReader:
     def metadata_looked() -> dict[str, int]:
         notes = {source.key: parts.refresher.note(source).looked for source in parts.refresher.sources()}
@@ -310,6 +344,21 @@ def _status_reader(parts: Parts) -> StatusReader:
         drift=parts.drift,
         last_signons=parts.last_signons,
         metadata_looked=metadata_looked,
+        now=parts.now,
+    )
+
+
+def _member_desk(parts: Parts, signon: SignOn, sign_ins: SignInLog) -> MemberDesk:
+    return MemberDesk(
+        clients=parts.clients,
+        protocols=parts.protocols.by_name(),
+        subjects=parts.subjects,
+        sessions=parts.sessions,
+        logout=parts.logout,
+        consents=signon.consents,
+        disclosures=parts.disclosures,
+        sign_ins=sign_ins,
+        audit=parts.audit,
         now=parts.now,
     )
 
@@ -381,6 +430,7 @@ def worker_app() -> Flask:
     if isinstance(parts.audit, AuditLog):
         Finalize(None, parts.audit.close, exitpriority=1)  # a worker is a child of multiprocessing, which runs no atexit
     threading.Thread(target=_attend, args=(parts,), daemon=True).start()
+    parts.logout.begin()
     app = create_app_of(parts, metrics)
     if LETTERS in app.extensions:
         app.extensions[LETTERS].begin()  # there may be some that a killed worker has left

@@ -22,6 +22,7 @@ from idp.directory.choice import DirectorySettings
 from idp.errors import ConfigError, IdpError
 from idp.keys import KeySettings
 from idp.protocols.cookie.settings import CookieSettings
+from idp.protocols.fedcm.settings import FedcmSettings
 from idp.protocols.jsonp.settings import JsonpSettings
 from idp.protocols.oidc.settings import OidcServerSettings, OidcSettings
 from idp.protocols.saml.settings import SamlServerSettings, SamlSettings
@@ -42,6 +43,8 @@ from idp.web.mail import MailSettings
 from idp.web.settings import OperatorSettings, OutboundSettings, ServerSettings
 
 PROTOCOLS = ("saml", "oidc", "token", "cookie", "jsonp")
+FEDCM_PROTOCOLS = ("oidc", "token", "jsonp")
+"""Those whose answer a browser can hand to a page."""
 _CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}")
 
 
@@ -84,12 +87,16 @@ class ClientTable(Settings):
     """A vendor that reads a cookie on a domain it shares with us."""
     jsonp: JsonpSettings | None = None
     """A page that asks by a script whether somebody is signed in."""
+    fedcm: FedcmSettings | None = None
+    """Beside token, jsonp or oidc: the application's pages may ask by the browser's own hand (FedCM)."""
 
     @model_validator(mode="after")
     def _one_protocol(self) -> ClientTable:
         given = [protocol for protocol in PROTOCOLS if getattr(self, protocol) is not None]
         if len(given) != 1:
             raise ValueError(f"has {' and '.join(given) or 'no protocol'}: give exactly one of the tables {', '.join(PROTOCOLS)}")
+        if self.fedcm and given[0] not in FEDCM_PROTOCOLS:
+            raise ValueError(f"fedcm goes with {', '.join(FEDCM_PROTOCOLS)}, not with {given[0]}")
         if self.oidc and self.oidc.needs_plain_secret and not self.secret:
             raise ValueError("client_secret_jwt needs the secret itself, by reference: secret = { env = ... }")
         if self.oidc and self.oidc.needs_secret and not (self.secret or self.secret_sha256):
@@ -195,6 +202,7 @@ def make_client(client_id: str, table: ClientTable, raw: Mapping[str, Any], *, s
         max_age=table.max_age,
         grace=table.grace,
         asks_consent=table.consent == "ask",
+        fedcm=table.fedcm,
     )
 
 

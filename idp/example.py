@@ -50,7 +50,7 @@ def _client(protocol: str) -> str:
     lines = [f"# {fields[protocol].description}", f"# [clients.{client_id}]", f'# name = "{name}"']
     for key in ("url", "bridge", "bridge_values", "release", "max_age", "grace", "consent", "secret", "old_secret", "secret_sha256"):
         lines += [*_comment(fields[key].description), _line("", key, fields[key].get_default(call_default_factory=True), commented=True)]
-    for part in (protocol, "entry") if protocol == "saml" else (protocol,):
+    for part in {"saml": ("saml", "entry"), "token": ("token", "fedcm")}.get(protocol, (protocol,)):
         lines += _table(f"clients.{client_id}.{part}", _type_of(fields[part].annotation), only_there=protocol == "token")
     return "\n".join(lines) + "\n"
 

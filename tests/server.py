@@ -50,12 +50,12 @@ SP_METADATA = """<md:EntityDescriptor xmlns:md="urn:oasis:names:tc:SAML:2.0:meta
 class Server:
     """`idp run` over a folder. It may be stopped, killed and started again on the same folder."""
 
-    def __init__(self, folder: Path, *, workers: int = 1, more: str = "") -> None:
+    def __init__(self, folder: Path, *, workers: int = 1, more: str = "", people: str = PEOPLE) -> None:
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         (folder / "idp.toml").write_text(CONFIG.format(port=self.port, workers=workers, more=more))
-        (folder / "people.toml").write_text(PEOPLE)
+        (folder / "people.toml").write_text(people)
         (folder / "sp.xml").write_text(SP_METADATA)
         self.start()
 

@@ -9,6 +9,7 @@ from typing import Any
 from idp.directory import Subject
 from idp.secret import Secret
 from idp.sso.notice import BackChannel, Outcome
+from idp.store import Store
 
 PASSWORD = "correct horse"
 
@@ -21,6 +22,28 @@ class Clock:
 
     def __call__(self) -> int:
         return self.seconds
+
+
+class Counted:
+    """A store that writes down what is asked of it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.asked: list[str] = []
+
+    def __getattr__(self, verb: str) -> Any:
+        method = getattr(self._store, verb)
+
+        def count(kind: str = "", *arguments: Any, **keywords: Any) -> Any:
+            if kind and kind not in ("setting", "client"):  # the clients are looked at once a second, whatever happens
+                self.asked.append(f"{verb} {kind}")
+            return method(*((kind,) if kind else ()), *arguments, **keywords)
+
+        return count
+
+    def since(self) -> list[str]:
+        asked, self.asked = self.asked, []
+        return asked
 
 
 class Members:

@@ -12,6 +12,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from idp.cli import main
+from idp.cli.run import prepare_keys
+from idp.config import load
+from idp.errors import ConfigError
 from idp.secret import digest
 
 CONFIG = """
@@ -177,6 +180,28 @@ def test_clients_add_oidc_from_one_rfc_7591_document(idp: Run, folder: Path) -> 
     settings = last(idp("clients", "show", added["id"], "--json"))["settings"]
     assert settings["redirect_uris"] == document["redirect_uris"]
     assert settings["backchannel_logout_uri"] == document["backchannel_logout_uri"]
+
+
+def test_a_client_whose_algorithm_no_key_signs_is_not_added_and_the_command_that_helps_is_said(idp: Run, folder: Path) -> None:
+    document = {"redirect_uris": ["https://rp.example.org/cb"], "id_token_signed_response_alg": "ES256"}
+    (folder / "client.json").write_text(json.dumps(document))
+    words = ("clients", "add", "oidc", "--id", "rp", "--registration", str(folder / "client.json"), "--json")
+    last(idp("keys", "create", "--json"))
+    refused = idp(*words)
+    assert refused.exit_code == 2
+    assert "idp keys rotate oidc --kind p-256 --publish" in refused.output
+    for step in ("--publish", "--activate"):
+        last(idp("keys", "rotate", "oidc", "--kind", "p-256", step, "--json"))
+    assert last(idp(*words))["id"] == "rp"
+
+
+def test_a_server_does_not_start_with_an_algorithm_that_no_key_signs(idp: Run, folder: Path) -> None:
+    last(idp("keys", "create", "--json"))
+    with (folder / "idp.toml").open("a") as file:
+        file.write('\n[clients.rp]\nsecret_sha256 = ["' + digest("x") + '"]\n[clients.rp.oidc]\n')
+        file.write('redirect_uris = ["https://rp.example.org/cb"]\nid_token_signed_response_alg = "EdDSA"\n')
+    with pytest.raises(ConfigError, match=r"clients\.rp\.oidc\.id_token_signed_response_alg: no active key signs EdDSA"):
+        prepare_keys(load(folder / "idp.toml", {}))
 
 
 @pytest.mark.parametrize(

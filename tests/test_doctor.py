@@ -73,9 +73,19 @@ USUAL = {"server.not_production"}
 """What is said of the house in good order: it is a trial, or it could have no built-in people."""
 
 
+def oidc_client(house: House, **settings: str) -> None:
+    house.set("clients.app", secret='{ file = "secret" }')
+    house.set("clients.app.oidc", redirect_uris='["https://app.example.org/cb"]', **settings)
+
+
 def operators_behind_an_unknown_proxy(house: House) -> None:
     house.set("operators", networks='["127.0.0.1"]')
     house.set("server", trusted_proxies="[]")
+
+
+def jsonp_client(house: House, *, days: int) -> None:
+    last_day = (datetime.now(UTC) + timedelta(days=days)).date()
+    house.set("clients.news", jsonp=f'{{ origins = ["https://news.example.org"], expires = {last_day} }}')
 
 
 BROKEN: dict[str, Callable[[House], None]] = {
@@ -91,6 +101,10 @@ BROKEN: dict[str, Callable[[House], None]] = {
     "session.long": lambda house: house.set("session", absolute='"60d"'),
     "login.tries": lambda house: house.set("login", tries_per_account="1000"),
     "secrets.open": lambda house: (house.folder / "secret").chmod(0o644),
+    "keys.missing": lambda house: oidc_client(house, id_token_signed_response_alg='"ES256"'),
+    "server.no_certificate_header": lambda house: oidc_client(house, tls_client_certificate_bound_access_tokens="true"),
+    "cookie.readable": lambda house: house.set("clients.www", cookie='{ return_urls = ["https://www.example.org/"], http_only = false }'),
+    "jsonp.ending": lambda house: jsonp_client(house, days=-1),
     "keys.small": lambda house: house.set("keys", rsa_bits="1024"),
     "store.in_clear": lambda house: house.set("store", url='"mongodb://db.example.org/idp?replicaSet=rs0"'),
     "store.alone": lambda house: house.set("store", url='"mongodb://127.0.0.1/idp"'),
@@ -107,6 +121,12 @@ def test_U32_what_is_broken_is_named_with_its_fix(house: House, check: str) -> N
     (found,) = [each for each in house.advice() if each.check == check]
     assert found.detail
     assert found.fix
+
+
+@pytest.mark.parametrize(("days", "said"), [(29, True), (32, False)])
+def test_S99_a_page_whose_time_ends_within_a_month_is_named(house: House, days: int, said: bool) -> None:
+    jsonp_client(house, days=days)
+    assert ("jsonp.ending" in house.said()) is said
 
 
 def test_U32_a_configuration_that_others_may_change_is_named(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

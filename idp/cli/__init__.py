@@ -12,6 +12,7 @@ from idp.cli.check import check
 from idp.cli.client import clients
 from idp.cli.demo import demo
 from idp.cli.key import keys, metadata
+from idp.cli.notice import notices
 from idp.cli.output import config_option
 from idp.cli.preview import preview
 from idp.cli.refresh import accept, diff, refresh
@@ -28,5 +29,5 @@ def main() -> None:
 
 for part in (add, refresh, diff, accept):
     clients.add_command(part)
-for command in (run, demo, check, keys, metadata, clients, bridges, sessions, preview, audit):
+for command in (run, demo, check, keys, metadata, clients, bridges, sessions, notices, preview, audit):
     main.add_command(command)

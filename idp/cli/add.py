@@ -23,6 +23,7 @@ from idp.clock import utc_now
 from idp.config import Loaded
 from idp.errors import ConfigError, IdpError
 from idp.protocols.oidc.registration.document import Registration, read_registration
+from idp.protocols.oidc.signing import signing_problems
 from idp.secret import Secret, digest, new_secret
 from idp.sso.attribute import today_of
 from idp.sso.client import Client
@@ -220,10 +221,13 @@ def oidc(
     settings |= {key: value for key, value in given.items() if value}
     if not settings.get("redirect_uris"):
         raise click.UsageError("Give --redirect-uri URL, or --registration FILE.json.")
-    with opened_parts() as (_, parts):
+    with opened_parts() as (loaded, parts):
         secret, made = (None, False) if settings.get("public") else _secret(secret_file)
         table = _table(name or document.name, bridge, _values(values), release, "oidc", settings, secret) | _given(url=document.url)
-        client = parts.clients.add(client_id or _id_of(str(settings["redirect_uris"][0])), table)
+        client_id = client_id or _id_of(str(settings["redirect_uris"][0]))
+        if problems := signing_problems([loaded.read_client(client_id, table)], parts.keys):
+            raise ConfigError(problems)
+        client = parts.clients.add(client_id, table)
         _announce_oidc(parts, client, secret if made else None)
 
 

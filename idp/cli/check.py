@@ -78,8 +78,7 @@ def _look_at_clients(parts: Parts) -> str:
     parts.protocols.saml.check_keys()
     known = parts.clients.snapshot().clients
     grave = [ending.sentence for ending in endings(parts.protocols.saml.known(), now=parts.now()) if ending.grave]
-    here = {each.client.id for each in parts.protocols.saml.known()}
-    grave += [f"{client.id}: its metadata are not here" for client in known.values() if client.protocol == "saml" and client.id not in here]
+    grave += parts.protocols.saml.unusable()
     if grave:
         raise IdpError("saml.metadata_missing", "; ".join(grave))
     return f"{len(known)} known"

@@ -7,7 +7,7 @@ import resource
 import stat
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_network
@@ -19,7 +19,9 @@ from idp.cli.run import parse_listen
 from idp.config import Config, Loaded
 from idp.errors import IdpError
 from idp.keys import USES, KeyRing
+from idp.protocols.oidc.signing import signing_problems
 from idp.secret import new_id
+from idp.sso.client import Client
 from idp.web.settings import is_loopback
 
 _MONTH = 30
@@ -187,6 +189,37 @@ def _keys_secret(patient: Patient) -> Iterator[Advice]:
         )
 
 
+def _keys_missing(patient: Patient) -> Iterator[Advice]:
+    for problem in signing_problems(_clients(patient), _ring(patient)):
+        detail, _, fix = problem.partition(". Run: ")
+        yield Advice("keys.missing", detail, f"run: {fix}", serious=True)
+
+
+def _certificate_missing(patient: Patient) -> Iterator[Advice]:
+    for client in _clients(patient):
+        if client.protocol == "oidc" and client.settings.needs_certificate and not patient.config.server.certificate_header:
+            detail = f"{client.id} shows a TLS certificate, and nobody tells us of any"
+            fix = "let the proxy ask for certificates, and name its header in [server] certificate_header"
+            yield Advice("server.no_certificate_header", detail, fix, serious=True)
+
+
+def _jsonp_ending(patient: Patient) -> Iterator[Advice]:
+    today = datetime.now(UTC).date()
+    for client in _clients(patient):
+        if client.protocol == "jsonp" and (left := (client.settings.expires - today).days) <= _MONTH:
+            when = f"in {left} days" if left >= 0 else f"since {client.settings.expires}"
+            here = f"run: idp clients renew {client.id}" if client.source == "store" else f"in [clients.{client.id}.jsonp] put off expires"
+            detail = f"the page of {client.id} may not ask by JSONP any more {when} (S99)"
+            yield Advice("jsonp.ending", detail, f"ask whether it still needs to; if so, {here}")
+
+
+def _cookie_readable(patient: Patient) -> Iterator[Advice]:
+    for client in _clients(patient):
+        if client.protocol == "cookie" and not client.settings.http_only:
+            detail = f"scripts can read the cookie of {client.id}, also one that was smuggled into its pages (S78)"
+            yield Advice("cookie.readable", detail, f"let its server read it, and take http_only out of [clients.{client.id}.cookie]")
+
+
 def _store_writes(patient: Patient) -> Iterator[Advice]:
     if patient.parts is not None:
         store, key = patient.parts.store, f"doctor:{new_id()}"
@@ -255,6 +288,10 @@ CHECKS: tuple[Look, ...] = (
     _keys_ending,
     _keys_small,
     _keys_secret,
+    _keys_missing,
+    _certificate_missing,
+    _jsonp_ending,
+    _cookie_readable,
     _store_writes,
     _store_in_clear,
     _store_alone,
@@ -267,6 +304,11 @@ CHECKS: tuple[Look, ...] = (
 
 def _ring(patient: Patient) -> KeyRing:
     return KeyRing(patient.config.keys.folder)
+
+
+def _clients(patient: Patient) -> Iterable[Client]:
+    """Those of the file alone, while the store does not answer."""
+    return patient.parts.clients.snapshot().clients.values() if patient.parts else patient.loaded.file_clients()
 
 
 def _is_wide(text: str) -> bool:

@@ -18,6 +18,7 @@ from idp.config import Loaded
 from idp.errors import ConfigError
 from idp.keys import USES, KeyRing
 from idp.log import SERVER_LOG
+from idp.protocols.oidc.signing import signing_problems
 from idp.store.choice import running_store
 from idp.web.crowd import THREADS
 from idp.web.metric import FOLDER_VARIABLE
@@ -74,12 +75,15 @@ def serve(loaded: Loaded, *, listen: str | None = None, workers: int | None = No
 
 
 def prepare_keys(loaded: Loaded) -> None:
-    """The first key is made when there is none at all; a folder that cannot be used stops the start with its sentence."""
+    """The first key is made when there is none at all; a folder that cannot be used stops the start with its sentence, and so does an
+    application that wants an algorithm for which there is no key."""
     ring = KeyRing(loaded.config.keys.folder)
     if ring.create_if_empty(**making(loaded)):
         ring.publish(uses=USES, **making(loaded))
         say(f"keys: made the first signing key in {loaded.config.keys.folder}, and the next")
     ring.current  # noqa: B018  raises KeyProblem where nothing can sign
+    if problems := signing_problems(loaded.file_clients(), ring):
+        raise ConfigError(problems)
 
 
 def parse_listen(text: str) -> tuple[str, int]:

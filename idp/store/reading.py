@@ -14,7 +14,7 @@ def read_as(kind: type[T], record: Mapping[str, Any], **given: Any) -> T:
     """A dataclass from a record that an older or a newer version may have written: what we do not know is passed over, and what is not
     there has its default. So a field that is added to a stored type needs one. `given` goes over the record. TypeError: a field without
     a default is missing."""
-    known = _names(kind)
+    known = _names(kind)  # type: ignore[arg-type]  # typeshed: a type[T] is not Hashable
     return kind(**{name: value for name, value in {**record, **given}.items() if name in known})
 
 

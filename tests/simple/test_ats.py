@@ -195,6 +195,11 @@ def test_parameter_names_of_the_sign_in_link_are_taken_in_any_case(world: World,
     assert query_of(world.signed_in().get(f"/ats/moodle/sso.aspx?{name}=7").location)["id"] == "7"
 
 
+@pytest.mark.parametrize("query", ["id=7&ID=8", "id=7&id=8", "return=x&RETURN=y", "client=moodle&CLIENT=bluesky"])
+def test_S15_a_parameter_of_the_sign_in_link_given_twice_is_refused(world: World, query: str) -> None:
+    assert world.signed_in().get(f"/ats/moodle/sso.aspx?{query}").status_code == 400
+
+
 def test_V34_the_sign_in_link_leads_to_no_unregistered_page(world: World) -> None:
     assert world.signed_in().get("/ats/moodle/sso.aspx?return=https://evil.example/").status_code == 400
 
@@ -302,7 +307,29 @@ def test_proof_by_address_wants_addresses() -> None:
         TokenSettings(return_urls=(COURSE,), ats={"proof": "address"})
 
 
-@pytest.mark.parametrize("wrong", [{"root": "a b"}, {"fields": ["1st"]}, {"namespace": "none"}, {"service": "../x"}, {"more_item": ""}])
+@pytest.mark.parametrize(("network", "good"), [("192.0.0.0/16", True), ("192.0.0.0/15", False), ("0.0.0.0/0", False), ("::/0", False)])
+def test_proof_by_address_is_not_for_half_the_world(network: str, good: bool) -> None:
+    def build() -> TokenSettings:
+        return TokenSettings(return_urls=(COURSE,), addresses=(network,), ats={"proof": "address"})
+
+    if good:
+        assert build().addresses == (network,)
+    else:
+        with pytest.raises(ValidationError, match="proves nothing"):
+            build()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"root": "a b"},
+        {"fields": ["1st"]},
+        {"namespace": "none"},
+        {"service": "../x"},
+        {"more_item": ""},
+        {"not_authorized_url": "javascript:x"},
+    ],
+)
 def test_names_in_the_XML_are_names(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         TokenSettings(return_urls=(COURSE,), ats=wrong)
@@ -321,6 +348,12 @@ def test_V39_another_vendors_token_is_burnt(world: World) -> None:
     token = token_for(world)
     assert cause(call(world, f"MoodleGetUserProfile?token={token}", client="strict")) == "ticket.other_client"
     assert cause(call(world, f"MoodleGetUserProfile?token={token}")) == "ticket.replayed"
+
+
+def test_S97_HEAD_spends_no_token(world: World) -> None:
+    token = token_for(world)
+    assert call(world, f"MoodleGetUserProfile?token={token}", method="HEAD").status_code == 405
+    assert fields(call(world, f"MoodleGetUserProfile?token={token}"))["CustomerID"] == "4711"
 
 
 def test_asiDecrypt_gives_the_id_of_a_token_and_spends_it(world: World) -> None:
@@ -362,17 +395,24 @@ def test_a_member_who_may_not_enter_any_more_is_not_given_out_by_id(world: World
         assert cause(call(world, path, client="regular")) == "entry.denied"
 
 
-@pytest.mark.parametrize(("client", "allowed"), [("moodle", "1"), ("strict", "0")])
-def test_checkSSOFilter_asks_the_clients_rules(world: World, client: str, allowed: str) -> None:
-    world.signed_in()
-    answer = ElementTree.fromstring(call(world, "checkSSOFilter?id=4711", client=client).data)
-    assert (answer.findtext(f"{MOODLE}ResultCode"), answer.findtext(f"{MOODLE}isAllowed")) == ("0", allowed)
+@pytest.mark.parametrize(("member_type", "allowed"), [("REG", "1"), ("NM", "0")])
+def test_checkSSOFilter_asks_the_clients_rules(world: World, member_type: str, allowed: str) -> None:
+    world.signed_in().get("/ats/regular/sso.aspx?id=7")
+    world.members.by_id[ANNE.id] = Subject(ANNE.id, "anne", {**ANNE.attributes, "member_type": (member_type,)})
+    world.store.delete("subject", ANNE.id)
+    assert filtered(world, "4711", client="regular") == ("0", allowed)
 
 
-def test_checkSSOFilter_says_nothing_of_members_who_are_not_signed_in(world: World) -> None:
-    for subject_id in ("4711", "4712", "1"):
-        answer = ElementTree.fromstring(call(world, f"checkSSOFilter?id={subject_id}").data)
-        assert (answer.findtext(f"{MOODLE}ResultCode"), answer.findtext(f"{MOODLE}isAllowed")) == ("1", "0")
+@pytest.mark.parametrize("subject_id", ["4711", "4712", "1"])
+def test_checkSSOFilter_says_nothing_of_members_who_are_not_signed_in_at_this_vendor(world: World, subject_id: str) -> None:
+    """Anne is signed in at another vendor; Bert has an account; the last does not exist. Nobody can be told from nobody."""
+    world.signed_in().get("/token/signon?client=lms")
+    assert filtered(world, subject_id) == ("1", "0")
+
+
+def filtered(world: World, subject_id: str, *, client: str = "moodle") -> tuple[str, str]:
+    answer = ElementTree.fromstring(call(world, f"checkSSOFilter?id={subject_id}", client=client).data)
+    return answer.findtext(f"{MOODLE}ResultCode") or "", answer.findtext(f"{MOODLE}isAllowed") or ""
 
 
 def test_GetBridgeSettings_has_the_names_that_gateway_pages_look_for_and_no_secret(world: World) -> None:

@@ -52,6 +52,20 @@ def test_a_registered_page_learns_that_a_member_is_signed_in_and_gets_a_token_fo
     assert world.redeem(str(value["token"]), "journal").json["subject"] == ANNE.id
 
 
+def test_a_page_that_wants_no_token_learns_that_a_member_is_signed_in_and_no_more(world: World) -> None:
+    anne = world.signed_in()
+    assert value_of(ping(anne, token="0")) == {"signedIn": True}
+    assert world.store.list("ticket") == []
+    assert value_of(ping(world.browser(), token="0")) == {"signedIn": False}
+
+
+def test_a_page_that_got_no_token_is_no_participant(world: World) -> None:
+    anne = world.signed_in()
+    ping(anne, token="0")
+    world.logout.end(anne.session_id(), reason="test")
+    assert world.letterbox.notices == []
+
+
 def test_a_registered_page_learns_that_nobody_is_signed_in(world: World) -> None:
     assert value_of(ping(world.browser())) == {"signedIn": False}
 

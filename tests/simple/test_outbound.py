@@ -417,7 +417,8 @@ def test_a_letter_counts_as_heard_only_if_its_answer_says_so(serve: MakeServer, 
     server = serve()
     letter = Letter(b"<a/>", "text/xml", lambda answer: answer == asked)
     notice = BackChannel(f"http://vendor.example:{server.port}/soap", {}, letter=letter)
-    assert door(OutboundSettings(allow_private=True)).deliver([notice], within=1) == [Outcome(accepted, "" if accepted else "outbound.not_accepted")]
+    (outcome,) = door(OutboundSettings(allow_private=True)).deliver([notice], within=1)
+    assert outcome == Outcome(accepted, "" if accepted else "outbound.not_accepted")
     command, path, headers, body = server.seen[0]
     assert (command, path, headers["Content-Type"], body) == ("POST", "/soap", "text/xml", "<a/>")
 
@@ -457,7 +458,8 @@ def test_S45_plain_http_is_refused_unless_private_addresses_are_allowed() -> Non
 
 def test_a_notice_is_a_form_that_is_posted(serve: MakeServer) -> None:
     server = serve(say(204))
-    assert door().deliver([BackChannel(f"http://vendor.example:{server.port}/gone?x=1", {"logout_token": "a.b+c/d=&e"})], within=1) == [HEARD]
+    notice = BackChannel(f"http://vendor.example:{server.port}/gone?x=1", {"logout_token": "a.b+c/d=&e"})
+    assert door().deliver([notice], within=1) == [HEARD]
     ((method, path, headers, body),) = server.seen
     assert (method, path, headers["Content-Type"]) == ("POST", "/gone?x=1", "application/x-www-form-urlencoded")
     assert parse_qs(body) == {"logout_token": ["a.b+c/d=&e"]}

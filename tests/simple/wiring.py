@@ -89,13 +89,15 @@ def make_client(client_id: str, protocol: str, *, release: Any = None, url: str 
 class World:
     """Everything that runs, and short words for what tests do with it."""
 
-    def __init__(self, folder: Path, clients: Sequence[Client], *, url: str = URL, service: ServiceSettings | None = None) -> None:
+    def __init__(
+        self, folder: Path, clients: Sequence[Client], *, url: str = URL, service: ServiceSettings | None = None, store: Any = None
+    ) -> None:
         self.url = url
         self.now = Clock()
         self.audit = Events()
         self.members = Members(ANNE, BERT)
         self.letterbox = Letterbox()
-        self.store = SqliteStore(folder / "store.sqlite", now=self.now)
+        self.store = store or SqliteStore(folder / "store.sqlite", now=self.now)
         self.keys = KeyRing(folder / "keys")
         self.keys.create_if_empty(now=self.now)
         self.clients = Clients(clients, store=self.store, read=lambda client_id, table: make_client(client_id, **table), audit=self.audit)

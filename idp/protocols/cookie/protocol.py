@@ -55,6 +55,10 @@ class CookieProtocol:
     def refuse(self, request: SignOnRequest, refusal: Refusal, reference: str) -> Answer:
         return self._desk.refusal(request, refusal, reference)
 
+    def launch_url(self, client: Client) -> str:
+        """These vendors need no request of their own."""
+        return self._desk.launch_url(client)
+
     def read_logout(self, parameters: Mapping[str, str]) -> VendorLogout:
         return self._desk.read_logout(parameters)
 

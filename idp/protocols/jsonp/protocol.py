@@ -56,7 +56,7 @@ class JsonpProtocol:
         if not _CALLBACK.fullmatch(callback):
             message = "The callback is not the name of a function."
             raise BadRequest("jsonp.callback_bad", message, expected=_CALLBACK.pattern, client_id=client.id)
-        return SignOnRequest(self.name, client.id, {"callback": callback, "return": origin}, passive=True)
+        return self._question(client, parameters, callback, origin)
 
     def read_fetch(self, parameters: Mapping[str, str], origin: str, mode: str) -> SignOnRequest:
         """The question by fetch() from a page of that Origin, in that Sec-Fetch-Mode (S104). Raises BadRequest."""
@@ -64,7 +64,12 @@ class JsonpProtocol:
         settings: JsonpSettings = client.settings
         if mode not in ("", "cors") or origin not in settings.origins:
             raise BadRequest("jsonp.origin_not_registered", "This page may not ask.", received=origin, client_id=client.id, status=403)
-        return SignOnRequest(self.name, client.id, {"callback": "", "return": origin}, passive=True)
+        return self._question(client, parameters, "", origin)
+
+    def _question(self, client: Client, parameters: Mapping[str, str], callback: str, origin: str) -> SignOnRequest:
+        """With `token=0` the page wants to know and no more: then no token is made that nobody would redeem."""
+        state = {"callback": callback, "return": origin, "token": parameters.get("token") != "0"}
+        return SignOnRequest(self.name, client.id, state, passive=True)
 
     def _asking(self, parameters: Mapping[str, str]) -> Client:
         client = self._desk.client(parameters.get("client", ""))
@@ -77,10 +82,12 @@ class JsonpProtocol:
             return Refusal("jsonp.expired", "The time in which this application may ask has passed.")
         return self._desk.objection(request)
 
-    def respond(self, request: SignOnRequest, grant: Grant) -> tuple[Answer, Mapping[str, Any]]:
+    def respond(self, request: SignOnRequest, grant: Grant) -> tuple[Answer, Mapping[str, Any] | None]:
         callback = request.state.get("callback")  # empty where the page reads the answer itself
         if callback is None:
             return Redirect(self._desk.target(request, grant.client)), {}
+        if not request.state["token"]:
+            return Script(callback, {"signedIn": True}), None
         ticket = self._tickets.issue(grant.client.id, grant.session, {"return": request.state["return"]})
         return Script(callback, {"signedIn": True, "token": ticket.reveal()}), {}
 

@@ -10,7 +10,7 @@ from idp.errors import Refusal
 from idp.keys import KeyRing
 from idp.protocols.token.settings import TokenSettings
 from idp.sso.answer import Answer, FormPost, Redirect
-from idp.sso.client import Clients
+from idp.sso.client import Client, Clients
 from idp.sso.notice import Notice
 from idp.sso.protocol import Grant, SignOnRequest
 from idp.sso.return_address import replace_parameters
@@ -39,12 +39,16 @@ class TokenProtocol:
         settings: TokenSettings = grant.client.settings
         target = self._desk.target(request, grant.client)
         ticket = self._tickets.issue(grant.client.id, grant.session, {"return": request.state["return"]}).reveal()
-        if settings.method == "get":
+        if settings.method == "get" and not request.hand_over:
             return Redirect(replace_parameters(target, {settings.token_parameter: ticket})), {}
         return FormPost(replace_parameters(target, {settings.token_parameter: None}), {settings.token_parameter: ticket}), {}
 
     def refuse(self, request: SignOnRequest, refusal: Refusal, reference: str) -> Answer:
         return self._desk.refusal(request, refusal, reference)
+
+    def launch_url(self, client: Client) -> str:
+        """These vendors need no request of their own."""
+        return self._desk.launch_url(client)
 
     def read_logout(self, parameters: Mapping[str, str]) -> VendorLogout:
         return self._desk.read_logout(parameters)
