@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 TICK = os.sysconf("SC_CLK_TCK")
+ROUNDS = int(os.environ.get("RACE_ROUNDS", "3"))
+"""How often a race is run. RACE_ROUNDS=50 takes minutes for each."""
 IDP = [sys.executable, "-m", "idp.cli"]
 
 CONFIG = """

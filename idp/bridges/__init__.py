@@ -19,7 +19,7 @@ from idp.bridges.settings import BridgeSettings, Mark, PlaceholderSettings, read
 from idp.errors import ConfigError
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
-_NO_PROTOCOLS = ("release", "entry")
+_NO_PROTOCOLS = ("release", "entry", "fedcm")
 _ADDRESSES_OF_METADATA = ("entity_id", "acs", "slo", "certificate")
 _COMES_FIRST = {"saml": ("acs", "metadata"), "oidc": ("redirect_uris", "redirect_uris"), "token": ("return_urls", "return_urls")}
 

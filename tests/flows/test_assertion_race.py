@@ -14,11 +14,11 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from tests.flows.test_refresh_race import run_all
-from tests.server import Server
+from tests.server import ROUNDS, Server
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("server")]
 
-ROUNDS, CALLERS = 10, 50
+CALLERS = 50
 KEY = ECKey.generate_key("P-256", {"kid": "k1"})
 CLIENT = """
 [clients.robot{number}.oidc]

@@ -29,7 +29,7 @@ from tests.server import Server
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("machine")]
 
-STEPS = int(os.environ.get("MACHINE_STEPS", "200"))
+STEPS = int(os.environ.get("MACHINE_STEPS", "60"))
 LONGEST = 25
 AT_ONCE = 6
 Result = TypeVar("Result")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -15,11 +14,9 @@ from threading import Barrier, local
 import pytest
 import requests
 
-from tests.server import Server
+from tests.server import ROUNDS, Server
 
 TAKERS = 200
-ROUNDS = int(os.environ.get("RACE_ROUNDS", "8"))
-"""RACE_ROUNDS=50 takes minutes."""
 MORE = """
 [service]
 calls_per_minute = 1000000
