@@ -144,7 +144,7 @@ def test_no_label_holds_what_a_stranger_chose(make: Make) -> None:
 def test_the_page_tells_version_store_keys_and_when_each_application_was_last_entered(make: Make) -> None:
     app, parts = make("")
     before = ask(app, "/statusz").text
-    parts.audit.record("signon.ok", client="events")
+    parts.audit.record("signon.ok", client="events", subject="101")
     page = ask(app, "/statusz").text
     assert "All is well" in page
     for text in (f"imis-idp {__version__}", "sqlite", parts.keys.current.kid, "certificate until", "Events"):
