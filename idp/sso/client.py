@@ -16,6 +16,7 @@ from idp.sso.settings import EntrySettings
 from idp.store import Record, Store
 
 _LOOK_AGAIN = 1.0  # seconds between two looks at the store's client version: the command promises 2 s
+_OLDEST = 10.0  # seconds; after an idle time nobody is answered by what was known before it
 
 
 @dataclass(frozen=True)
@@ -90,23 +91,28 @@ class Clients:
 
     def _just_added(self, client_id: str) -> Client | None:
         """A client that registers itself at one worker goes on with another at once: for an id that nobody knows, look again now."""
-        self._looked = float("-inf")
-        return self.snapshot().clients.get(client_id)
+        return self._looked_after(time.monotonic()).clients.get(client_id)
 
     def of_file(self, protocol: str) -> list[Client]:
         """The clients of the configuration file that use the protocol; the store is not asked, so a server starts without it."""
         return [client for client in self._fixed.values() if client.protocol == protocol]
 
     def snapshot(self) -> Snapshot:
-        """The clients of now, at most a second old."""
-        snapshot = self._snapshot
-        if snapshot is not None and (time.monotonic() - self._looked < _LOOK_AGAIN or self._lock.locked()):
+        """The clients of now, at most a second old; in a worker that is looking again, at most `_OLDEST` seconds."""
+        snapshot, now = self._snapshot, time.monotonic()
+        age = now - self._looked
+        if snapshot is not None and (age < _LOOK_AGAIN or (age < _OLDEST and self._lock.locked())):
             return snapshot  # a slow store makes one thread wait for the next snapshot, not all of them (F8)
+        return self._looked_after(now)
+
+    def _looked_after(self, moment: float) -> Snapshot:
+        """A snapshot that was looked at after that moment, by this thread or by the one that it waited for."""
         with self._lock:
-            version = self._version()
-            if self._snapshot is None or self._snapshot.version != version:
-                self._snapshot = Snapshot(version, {**self._stored(), **self._fixed})
-            self._looked = time.monotonic()
+            if self._snapshot is None or self._looked <= moment:
+                looked, version = time.monotonic(), self._version()
+                if self._snapshot is None or self._snapshot.version != version:
+                    self._snapshot = Snapshot(version, {**self._stored(), **self._fixed})
+                self._looked = looked
             return self._snapshot
 
     def add(self, client_id: str, table: Record) -> Client:

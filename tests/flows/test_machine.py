@@ -29,7 +29,7 @@ from tests.server import Server
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("machine")]
 
-STEPS = int(os.environ.get("MACHINE_STEPS", "60"))
+STEPS = int(os.environ.get("MACHINE_STEPS", "100"))
 LONGEST = 25
 AT_ONCE = 6
 Result = TypeVar("Result")
@@ -188,6 +188,7 @@ def test_S48_S91_F28_whatever_happens_on_four_workers_at_once_the_invariants_hol
             stateful_step_count=LONGEST,
             deadline=None,
             database=None,
+            derandomize="MACHINE_STEPS" not in os.environ,
             phases=[Phase.generate],  # what a race did cannot be made smaller
             suppress_health_check=list(HealthCheck),
         ),

@@ -145,3 +145,32 @@ def test_F8_while_one_thread_waits_for_a_slow_store_the_others_go_on_with_what_t
     assert clients.snapshot() is before
     answer.set()
     waiting.join()
+
+
+def test_after_an_idle_time_nobody_is_answered_by_what_was_known_before_it(
+    clients: Clients, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else of many who come at once for a new client, all but the first would hear that there is none."""
+    before = clients.snapshot()
+    monkeypatch.setattr(module, "_LOOK_AGAIN", 0.0)
+    monkeypatch.setattr(module, "_OLDEST", 0.0)
+    asked, answer = threading.Event(), threading.Event()
+    quick = store.get
+    seen: list[object] = []
+
+    def slow(kind: str, key: str) -> object:
+        asked.set()
+        assert answer.wait(10)
+        return quick(kind, key)
+
+    store.bump("setting", "clients.version", 1, expires=2**40)  # as another process does that adds a client
+    monkeypatch.setattr(store, "get", slow)
+    threads = [threading.Thread(target=lambda: seen.append(clients.snapshot())) for _ in range(2)]
+    threads[0].start()
+    assert asked.wait(10)
+    threads[1].start()
+    answer.set()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 2
+    assert before not in seen
