@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from flask import Flask, g, request
 
@@ -13,15 +14,16 @@ _AT_ONCE = 4  # that one process works on; more would only share one core
 _WAITING = 24  # that wait for those: at some 30 requests a second and worker, less than a second
 _PATIENCE = 5.0  # seconds that one may wait
 _RETRY = 5
-FIRST = ("/livez", "/readyz", "/oauth/token", "/saml/soap", "/service/", "/static/")
-"""What is never turned away: health, and what finishes a sign-on that was begun; so are the calls of vendors' servers in ATS's form."""
-_ATS_SERVICE = re.compile(r"/ats/[^/]+/[^/]+\.asmx(/|$)", re.IGNORECASE)
 THREADS = _AT_ONCE + _WAITING + 4
 """Threads of one process: for those who work, those who wait, and those who must not."""
+_MARK = "never_turned_away"
+View = TypeVar("View", bound=Callable[..., Any])
 
 
-def _is_first(path: str) -> bool:
-    return path.startswith(FIRST) or _ATS_SERVICE.match(path) is not None
+def never_turned_away(view: View) -> View:
+    """Marks a view that everybody gets into: health, and what finishes a sign-on that was begun, as vendors' servers do."""
+    setattr(view, _MARK, True)
+    return view
 
 
 class Busy(Unavailable):
@@ -45,7 +47,8 @@ class Crowd:
 
         @app.before_request
         def let_in() -> None:
-            if not _is_first(request.path):
+            view = app.view_functions.get(request.endpoint or "")
+            if request.endpoint != "static" and not hasattr(view, _MARK):
                 request.get_data()  # kept, so that views may still read it raw or as a form
                 self._enter()
                 g.inside = True

@@ -13,6 +13,7 @@ from idp.sso.member import MemberDesk
 from idp.sso.session import Session
 from idp.store import Store
 from idp.web.consent import labels_of
+from idp.web.crowd import never_turned_away
 from idp.web.gateway import Gateway, see
 from idp.web.page import render
 
@@ -90,10 +91,12 @@ def health_pages(store: Store, keys: KeyRing, warnings: Callable[[], list[str]] 
     pages = Blueprint("health", __name__)
 
     @pages.get("/livez")
+    @never_turned_away
     def live() -> Response:
         return jsonify(status="ok")
 
     @pages.get("/readyz")
+    @never_turned_away
     def ready() -> Response:
         problems = [problem for problem in (_problem(store.ping), _problem(lambda: keys.current)) if problem]
         response = jsonify(status="unavailable" if problems else "ok", problems=problems, warnings=[] if problems else warnings())

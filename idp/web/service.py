@@ -18,6 +18,7 @@ from idp.sso.client import Client
 from idp.sso.ticket import TicketRefused
 from idp.web import soap
 from idp.web.admission import Admission, ServiceError
+from idp.web.crowd import never_turned_away
 from idp.web.gateway import Gateway
 from idp.web.profile import Profile, error_xml
 from idp.web.profile_desk import ProfileDesk
@@ -45,14 +46,17 @@ def service_pages(gateway: Gateway, admission: Admission, desk: ProfileDesk) -> 
     pages = Blueprint("service", __name__, url_prefix="/service")
 
     @pages.route("/redeem", methods=_METHODS, provide_automatic_options=False)
+    @never_turned_away
     def redeem() -> Response:
         return answer(_redeem, "token")
 
     @pages.route("/profile", methods=_METHODS, provide_automatic_options=False)
+    @never_turned_away
     def profile() -> Response:
         return answer(_again, "handle")
 
     @pages.route("/soap", methods=_METHODS, provide_automatic_options=False)
+    @never_turned_away
     def call() -> Response:
         if request.method == "GET":
             location = f"{gateway.url}/service/soap"

@@ -202,6 +202,13 @@ def test_V59_identity_headers_mean_nothing(app: Flask) -> None:
     assert "You are signed in" not in page.text
 
 
+def test_F21_health_and_the_calls_of_vendors_servers_are_never_turned_away(app: Flask) -> None:
+    marked = {rule.rule for rule in app.url_map.iter_rules() if hasattr(app.view_functions[rule.endpoint], "never_turned_away")}
+    health, services = {"/livez", "/readyz"}, {"/service/redeem", "/service/profile", "/service/soap"}
+    ats = {"/ats/<client_id>/<service>", "/ats/<client_id>/<service>/<name>"}
+    assert marked == health | services | ats | {"/oauth/token", "/saml/soap"}
+
+
 def test_the_health_pages_answer_without_a_word_of_what_is_inside(app: Flask) -> None:
     assert ask(app, "/livez").json == {"status": "ok"}
     assert ask(app, "/readyz").json == {"status": "ok", "problems": [], "warnings": []}

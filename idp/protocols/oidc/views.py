@@ -20,6 +20,7 @@ from idp.protocols.oidc.parameter import read_parameters
 from idp.protocols.oidc.protocol import OidcProtocol
 from idp.sso.answer import Redirect
 from idp.sso.logout import Beginning
+from idp.web.crowd import never_turned_away
 from idp.web.gateway import Gateway
 
 _FORM = "application/x-www-form-urlencoded"
@@ -47,6 +48,7 @@ def oidc_pages(gateway: Gateway, protocol: OidcProtocol) -> Blueprint:
         return gateway.send(gateway.signon.refuse(asked, refusal)) if refusal else gateway.start(asked)
 
     @pages.route("/oauth/token", methods=["POST", "OPTIONS"])
+    @never_turned_away
     def token() -> Response:
         return machine.answer(lambda: protocol.token(_body(), machine.caller()))
 

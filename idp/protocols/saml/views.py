@@ -25,6 +25,7 @@ from idp.protocols.saml.soap import CONTENT_TYPE, fault, from_soap
 from idp.secret import Secret, new_secret
 from idp.sso.answer import Page, Redirect
 from idp.sso.login import LoginDesk
+from idp.web.crowd import never_turned_away
 from idp.web.gateway import Gateway
 
 _SHOWN = 8192  # octets of a refused message
@@ -99,6 +100,7 @@ def saml_pages(gateway: Gateway, protocol: SamlProtocol, desk: LoginDesk) -> Blu
         return gateway.end(asked.session_ids[0], reason="client", beginning=asked.beginning)
 
     @pages.post("/soap")
+    @never_turned_away
     def soap() -> Response:
         return in_soap(answer_soap)
 

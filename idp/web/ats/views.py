@@ -13,6 +13,7 @@ from idp.web import soap, xml
 from idp.web.admission import PROTOCOLS, Admission, ServiceError
 from idp.web.ats.message import document
 from idp.web.ats.operation import Answer, Given, Operation, Operations, ats_of
+from idp.web.crowd import never_turned_away
 from idp.web.gateway import Gateway
 from idp.web.profile_desk import ProfileDesk
 from idp.web.service import note_refusal, protected, read_body
@@ -38,6 +39,7 @@ def ats_pages(gateway: Gateway, admission: Admission, desk: ProfileDesk, protoco
         return views.start(gateway, protocols[client.protocol], _as_configured(client, given))
 
     @pages.route("/<client_id>/<service>", methods=["GET", "POST"])
+    @never_turned_away
     def call(client_id: str, service: str) -> Response:
         """SOAP; a GET gives the WSDL."""
         client = _client_of(gateway, client_id, service)
@@ -53,6 +55,7 @@ def ats_pages(gateway: Gateway, admission: Admission, desk: ProfileDesk, protoco
             return protected(Response(fault, status=401 if error.status == 401 else 500, content_type=soap.CONTENT_TYPE), error)
 
     @pages.route("/<client_id>/<service>/<name>", methods=["GET", "POST"])
+    @never_turned_away
     def ask(client_id: str, service: str, name: str) -> Response:
         client = _client_of(gateway, client_id, service)
         try:
