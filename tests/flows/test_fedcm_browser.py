@@ -11,6 +11,7 @@ import pytest
 from selenium.common.exceptions import NoSuchWindowException, TimeoutException, WebDriverException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -75,14 +76,21 @@ class Visitor:
         self.browser.get(url)
         self.browser.fedcm.disable_delay()
 
-    def dialog(self, patience: float = 5) -> str:
-        """Its type; "" when none comes."""
+    def sees(self, kind: str) -> None:
+        """The browser's dialog of that type comes."""
         try:
-            return str(WebDriverWait(self.browser, patience, poll_frequency=0.05).until(lambda _: self._dialog()))
-        except TimeoutException:
-            return ""
+            self.waits_for(f"the dialog {kind}", lambda: self.dialog() == kind)
+        except TimeoutException as error:
+            page = f"{self.browser.current_url} {self.browser.title!r}; windows {len(self.browser.window_handles)}"
+            raise AssertionError(f"{error.msg}: {self.dialog()!r} at {page}; asked {self.since(0)}") from None
 
-    def _dialog(self) -> str:
+    def sees_dialog_or_is_told(self) -> str:
+        """The type of the dialog; "" when the page got its answer without one, or before it was seen."""
+        self.waits_for("a dialog or the answer", lambda: bool(self.dialog()) or self._told() is not None)
+        return self.dialog()
+
+    def dialog(self) -> str:
+        """The type of the one that is open; "" when none is."""
         try:
             return self.browser.fedcm.dialog_type
         except WebDriverException:
@@ -92,9 +100,12 @@ class Visitor:
         self.browser.execute_script(_ASK, LOGIN, client, mode or None, mediation)
 
     def told(self) -> dict[str, Any]:
-        self.waits_for("the answer", lambda: self.browser.execute_script("return window.told") is not None)
-        found: dict[str, Any] = self.browser.execute_script("return window.told")
+        self.waits_for("the answer", lambda: self._told() is not None)
+        found: dict[str, Any] = self._told()
         return found
+
+    def _told(self) -> Any:
+        return self.browser.execute_script("return window.told")
 
     def signs_in(self) -> None:
         self.browser.get(f"{LOGIN}/login")
@@ -110,6 +121,12 @@ class Visitor:
         """It may be the last thing that happens in a window."""
         with suppress(NoSuchWindowException):
             self.browser.find_element(By.CSS_SELECTOR, "button.primary").click()
+
+    def presses_the_link(self) -> None:
+        """As long as a finger does: Chromium hears of the press (the user activation that a dialog needs) and of the request for a
+        dialog by two ways, and of the request first when both come at once."""
+        link = self.browser.find_element(By.ID, "sign-in")
+        ActionChains(self.browser).click_and_hold(link).pause(0.3).release().perform()
 
     def signs_out(self) -> None:
         self.browser.get(f"{LOGIN}/logout")
@@ -133,8 +150,8 @@ class Visitor:
             self.browser.get(f"{LMS}/sign-out")
         self.goes_to(f"{url}/?ways=fedcm")
         self.waits_for("the first answer", lambda: self.browser.title == "way:link")
-        self.browser.find_element(By.ID, "sign-in").click()
-        assert self.dialog() == "AccountChooser"
+        self.presses_the_link()
+        self.sees("AccountChooser")
         self.browser.fedcm.select_account(0)
         self.waits_for("the answer", lambda: "fedcm" in f"{self.browser.title} {self.state()}")
 
@@ -190,7 +207,7 @@ def test_S110_a_member_signs_in_by_the_browsers_hand_with_cookies_of_other_sites
     visitor.signs_in()
     visitor.goes_to(f"{LMS}/empty")
     visitor.asks("lms")
-    assert visitor.dialog() == "AccountChooser"
+    visitor.sees("AccountChooser")
     visitor.browser.fedcm.select_account(0)
     assert redeemed(visitor, "lms", visitor.told()["token"]) == "Ada Marlowe"
 
@@ -199,14 +216,14 @@ def test_S112_who_is_signed_out_signs_in_in_a_window_that_closes_by_itself(visit
     visitor.goes_to(f"{LMS}/?ways=fedcm")
     visitor.waits_for("the first answer", lambda: visitor.browser.title == "way:link")
     (page,) = visitor.browser.window_handles
-    visitor.browser.find_element(By.ID, "sign-in").click()
+    visitor.presses_the_link()
     visitor.waits_for("the window", lambda: len(visitor.browser.window_handles) == 2)
     visitor.browser.switch_to.window(next(each for each in visitor.browser.window_handles if each != page))
     visitor.waits_for("the sign-in page", lambda: "password" in visitor.browser.page_source)
     visitor.types_password()
     visitor.waits_for("its end", lambda: len(visitor.browser.window_handles) == 1)
     visitor.browser.switch_to.window(page)
-    assert visitor.dialog() == "AccountChooser"
+    visitor.sees("AccountChooser")
     visitor.browser.fedcm.select_account(0)
     visitor.waits_for("the learning center", lambda: visitor.state() == "Ada Marlowe by fedcm")
 
@@ -215,7 +232,7 @@ def test_S14_consent_is_asked_in_a_window_and_the_page_gets_its_token_then(visit
     visitor.signs_in()
     visitor.goes_to(f"{LMS}/empty")
     visitor.asks("shy")
-    assert visitor.dialog() == "AccountChooser"
+    visitor.sees("AccountChooser")
     page = visitor.browser.current_window_handle
     visitor.browser.fedcm.select_account(0)
     visitor.waits_for("the window", lambda: len(visitor.browser.window_handles) == 2)
@@ -253,9 +270,9 @@ def test_S108_a_strangers_page_gets_no_token_even_when_the_member_agrees(either:
     signs_in_at_lms(either)
     either.goes_to(f"{EVIL}/")
     either.asks("lms")
-    assert either.dialog() == "AccountChooser"
+    either.sees("AccountChooser")
     either.browser.fedcm.select_account(0)
-    if either.dialog() == "Error":
+    if either.sees_dialog_or_is_told() == "Error":
         either.browser.execute("clickFedcmDialogButton", {"dialogButton": "ErrorGotIt"})
     assert set(either.told()) == {"error"}
     refused = either.sites.association.audit.of("request.refused")[-1]
@@ -275,7 +292,7 @@ def stranger_is_told(visitor: Visitor, mediation: str) -> dict[str, Any]:
     """What the stranger's page gets in the name of the learning center, while the member does nothing but close the dialog."""
     visitor.goes_to(f"{EVIL}/")
     visitor.asks("lms", mediation=mediation)
-    if visitor.dialog(2):
+    if visitor.sees_dialog_or_is_told():
         assert visitor.browser.execute_script("return window.told") is None
         visitor.browser.fedcm.dismiss()
     return visitor.told()
@@ -285,7 +302,7 @@ def signs_in_at_lms(visitor: Visitor) -> None:
     """By the chooser; from then on the browser knows the learning center."""
     visitor.goes_to(f"{LMS}/empty")
     visitor.asks("lms")
-    visitor.dialog()
+    visitor.sees("AccountChooser")
     visitor.browser.fedcm.select_account(0)
     assert "token" in visitor.told()
 
