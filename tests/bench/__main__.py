@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from tests.bare_browser import REDIRECT_URI, BareBrowser, Relying, saml_path
-from tests.bench import saml
+from tests.bench import saml, store
 from tests.bench.measure import measure, signature_ms
 from tests.server import Server
 
@@ -18,6 +18,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=200, help="operations a round")
     parser.add_argument("--rounds", type=int, default=5, help="rounds; the median is printed")
     options = parser.parse_args()
+    store.bench()
     saml.bench(times=options.times, rounds=options.rounds)
     with tempfile.TemporaryDirectory(prefix="idp-bench-") as folder:
         server = Server(Path(folder))
