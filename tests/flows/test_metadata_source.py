@@ -119,7 +119,7 @@ def test_eGov_016_a_change_is_staged_shown_accepted_and_then_known_to_every_work
     refreshed = server.command("clients", "refresh", "own")["refreshed"][0]
     assert refreshed["state"] == "staged"
     assert server.command("clients", "diff", "own")["changes"] == refreshed["lines"]
-    assert any("idp clients accept own" in warning for warning in server.command("check")["warnings"])
+    assert any("idp clients accept own" in each["detail"] for each in server.command("check")["advice"])
     assert answered_at(server, "https://own.example.org/acs"), "what is staged does not act"
     server.command("clients", "accept", "own")
     deadline = time.monotonic() + 20

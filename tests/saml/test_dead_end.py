@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
+from idp.protocols.saml.source.shelf import member_key
+
 from .conftest import MakeWorld
+from .publisher import Publisher, Sources, aggregate_of
 from .test_protocol import page_cause
 from .wiring import ACS, IDP, SP, authn_request, key_of, metadata, post_form, redirect_query, signed
 from .world import Provider, Told, World, saml_client
@@ -120,3 +125,66 @@ def test_V34_what_a_request_says_is_never_where_the_page_leads(world: World) -> 
     response = world.visitor().get(f"/saml/sso?{redirect_query(evil).decode()}")
     assert ONWARD in response.text
     assert 'href="https://evil' not in response.text
+
+
+# ---- applications of a federation that nobody named
+
+
+@pytest.fixture
+def federated(tmp_path: Path) -> Iterator[Callable[..., World]]:
+    """A world whose only application is a member of a federation, with these metadata."""
+    publisher = Publisher()
+    opened: list[Any] = []
+
+    def of(text: str, **own: Any) -> World:
+        publisher.pages["/all"] = aggregate_of(key_of("federation"), [text])
+        table = {"certificate": key_of("federation").certificate_base64, "url": f"{publisher.url}/all", "members": "all", "client": own}
+        sources = Sources(tmp_path, federation={"edu": table})
+        sources.refresh("edu")
+        world = World(tmp_path, [], sources.settings, federations=sources.federations)
+        opened.extend((sources.store, world.store))
+        return world
+
+    yield of
+    publisher.close()
+    for store in opened:
+        store.close()
+
+
+def begins_at(location: str) -> str:
+    initiation = "urn:oasis:names:tc:SAML:profiles:SSO:request-init"
+    element = f'<init:RequestInitiator xmlns:init="{initiation}" Binding="{initiation}" Location="{location}"/>'
+    return metadata(inside=f"<md:Extensions>{element}</md:Extensions>")
+
+
+def launch_url(world: World) -> str:
+    client = world.clients.get(member_key("edu", SP))
+    assert client is not None
+    return world.saml.launch_url(client)
+
+
+def test_a_member_of_a_federation_is_led_on_to_its_home(federated: Callable[..., World]) -> None:
+    world = federated(metadata())
+    provider = Provider(world, world.signed_in())
+    address = asked(provider)
+    assert Told(world, provider.visitor.get(address)).statuses == ["Success"]
+    assert f'href="https://lms.example/">Go on to {SP}</a>' in provider.visitor.get(address).text
+
+
+def test_S62_a_member_of_a_federation_has_no_link_to_start_by_unless_it_may(federated: Callable[..., World]) -> None:
+    assert launch_url(federated(metadata())) == ""
+
+
+def test_S62_where_the_federations_settings_allow_it_the_link_starts_here(federated: Callable[..., World]) -> None:
+    assert launch_url(federated(begins_at("https://lms.example/begin"), idp_initiated=True)).startswith(f"{IDP}/saml/start?sp=")
+
+
+@pytest.mark.parametrize("location", ["https://lms.example/begin", "https://lms.example/begin?a=b"])
+def test_a_link_to_start_by_leads_to_where_the_application_begins_by_itself(federated: Callable[..., World], location: str) -> None:
+    told = f"entityID={quote(f'{IDP}/saml/metadata', safe='')}"
+    assert launch_url(federated(begins_at(location))) == f"{location}{'&' if '?' in location else '?'}{told}"
+
+
+@pytest.mark.parametrize("location", ["javascript:alert(1)", "ftp://lms.example/", ""])
+def test_V18_what_is_no_web_address_is_no_link(federated: Callable[..., World], location: str) -> None:
+    assert launch_url(federated(begins_at(location))) == ""

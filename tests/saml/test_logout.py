@@ -63,12 +63,30 @@ def test_SDP_IDP21_SDP_IDP25_an_application_ends_the_session_and_is_answered(wor
     assert provider.visitor.session_id() == ""
 
 
-def test_S63_a_RelayState_over_the_limit_does_not_go_back_and_the_session_ends_all_the_same(make_world: MakeWorld) -> None:
+def test_CTK_S63_a_LogoutRequest_with_a_RelayState_over_the_limit_is_an_error_of_the_requester(make_world: MakeWorld) -> None:
     world = make_world(relay_state_limit=80)
     provider = Provider(world, world.signed_in())
-    answer = end_of(provider, provider.log_out(provider.sign_on().logout_inner(), relay_state="x" * 81))
-    assert statuses(world, answer.location) == (SP_SLO, ["Success"], "")
-    assert world.sessions.list() == []
+    answer = provider.log_out(provider.sign_on().logout_inner(), relay_state="x" * 81)
+    assert statuses(world, answer.location) == (SP_SLO, ["Requester", "RequestUnsupported"], "")
+    assert len(world.sessions.list()) == 1
+    assert (world.audit.last["cause"], world.audit.last["client"]) == ("saml.relay_state_too_long", "lms")
+
+
+def test_CTK_S63_by_POST_a_RelayState_over_the_limit_is_an_error_too(make_world: MakeWorld) -> None:
+    world = make_world(relay_state_limit=80)
+    provider = Provider(world, world.signed_in())
+    root = signed(logout_request(provider.sign_on().logout_inner(), issued=world.now()))
+    form = {name: values[0] for name, values in post_form(root, relay_state="x" * 81).items()}
+    answer = world.visitor().post("/saml/slo", data=form)
+    assert statuses(world, answer.location) == (SP_SLO, ["Requester", "RequestUnsupported"], "")
+    assert len(world.sessions.list()) == 1
+
+
+def test_S63_a_RelayState_of_just_the_limit_goes_back_with_the_LogoutResponse(make_world: MakeWorld) -> None:
+    world = make_world(relay_state_limit=80)
+    provider = Provider(world, world.signed_in())
+    answer = end_of(provider, provider.log_out(provider.sign_on().logout_inner(), relay_state="x" * 80))
+    assert statuses(world, answer.location) == (SP_SLO, ["Success"], "x" * 80)
 
 
 def test_SDP_IDP23_SDP_IDP24_the_others_are_visited_and_then_the_first_is_answered(pair: tuple[World, Provider, Provider]) -> None:

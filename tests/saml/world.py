@@ -41,8 +41,9 @@ from idp.web.logout import logout_pages
 from idp.web.page import protect
 from idp.web.refusal import install
 from idp.web.settings import ServerSettings
-from tests.simple.wiring import ANNE, BERT, Visitor, posted
+from tests.simple.wiring import ANNE, BERT
 from tests.standin import Clock, Events, Letterbox, Members
+from tests.visitor import Visitor, posted
 
 from .wiring import IDP, authn_request, key_of, logout_request, logout_response, metadata, redirect_query
 
@@ -123,7 +124,7 @@ class World:
         return app
 
     def visitor(self) -> Visitor:
-        return Visitor(self)  # type: ignore[arg-type]
+        return Visitor(self)
 
     def signed_in(self) -> Visitor:
         visitor = self.visitor()

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from idp.errors import BadRequest, IdpError
 from idp.protocols.saml.algorithm import PublicKey, decode_base64, key_is_strong
 from idp.protocols.saml.document import POST, REDIRECT
+from idp.sso.return_address import origin_of
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _T = TypeVar("_T")
@@ -103,6 +104,8 @@ class ServiceProvider:
     digest_methods: tuple[str, ...] = ()
     valid_until: int | None = None
     display_name: str = ""
+    initiator: str = ""
+    """Address at which the application begins a sign-on by itself (Request Initiation Protocol and Profile), with us where asked to."""
     certificates: tuple[Certificate, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -112,6 +115,11 @@ class ServiceProvider:
         return (
             _first(self.acs, lambda each: each.is_default is True) or _first(self.acs, lambda each: each.is_default is None) or self.acs[0]
         )
+
+    @property
+    def home(self) -> str:
+        """The site that takes our answers, where an application is met that says nothing else of where it begins."""
+        return f"{origin_of(self.default_acs.location)}/"
 
     @property
     def every_acs(self) -> tuple[Endpoint, ...]:

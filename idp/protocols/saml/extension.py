@@ -6,10 +6,11 @@ Whatever cannot be understood here is passed over: an unknown extension never pr
 from __future__ import annotations
 
 from idp.protocols.saml.document import DS, MD, SAML, Element, qualified
-from idp.protocols.saml.entity import AttributeService, RequestedAttribute
+from idp.protocols.saml.entity import AttributeService, MetadataProblem, RequestedAttribute, check_address
 
 _MDATTR = "urn:oasis:names:tc:SAML:metadata:attribute"
 _ALG = "urn:oasis:names:tc:SAML:metadata:algsupport"
+_INITIATION = "urn:oasis:names:tc:SAML:profiles:SSO:request-init"
 
 
 def attribute_services(role: Element) -> tuple[AttributeService, ...]:
@@ -42,6 +43,19 @@ def algorithms(entity: Element, role: Element, kind: str) -> tuple[str, ...]:
         if found:
             return found
     return ()
+
+
+def initiator(role: Element) -> str:
+    """Where the application begins a sign-on when a browser comes there; empty where it does not say, or says what is no web address."""
+    path = f"{qualified(MD, 'Extensions')}/{qualified(_INITIATION, 'RequestInitiator')}"
+    for each in role.findall(path):
+        location = str(each.get("Location", "")).strip()
+        try:
+            check_address(location)
+        except MetadataProblem:
+            continue
+        return location
+    return ""
 
 
 def oaep_digests(descriptor: Element) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from idp.clock import Now
-from idp.errors import BadRequest, IdpError
+from idp.errors import BadRequest, IdpError, Refusal
 from idp.keys import KeyRing
 from idp.keys.session_name import SessionNames
 from idp.protocols.saml.assertion import NameId
@@ -20,7 +20,7 @@ from idp.protocols.saml.entity import Endpoint
 from idp.protocols.saml.gate import Admitted, Envelope, Gate
 from idp.protocols.saml.message import Status, Writer, post_value, redirect_url
 from idp.protocols.saml.provider import Known, Providers, naming
-from idp.protocols.saml.request import relay_state_to_return
+from idp.protocols.saml.request import object_to_relay_state, relay_state_to_return
 from idp.protocols.saml.settings import UNSPECIFIED
 from idp.protocols.saml.signature import sign_enveloped
 from idp.protocols.saml.signer import Signer, Signers
@@ -44,11 +44,13 @@ _BINDINGS = {"auto": (REDIRECT, SOAP, POST), "redirect": (REDIRECT,), "post": (P
 @dataclass(frozen=True)
 class LogoutAsked:
     """A good LogoutRequest. `session_ids` are the sessions to end, this browser's first; none when only the answer remains.
-    With `choice` the member is asked first whether everything shall end, or this application's session alone (eGOV-096)."""
+    With `choice` the member is asked first whether everything shall end, or this application's session alone (eGOV-096).
+    `objection` is why nothing ends, where the application is told of it."""
 
     session_ids: tuple[str, ...]
     beginning: Beginning
     choice: bool = False
+    objection: Refusal | None = None
 
     def incomplete(self) -> LogoutAsked:
         """The same, after one of the sessions ended without everybody hearing of it."""
@@ -107,7 +109,8 @@ class SamlLogout:
         indexes = [str(each.text or "").strip() for each in admitted.message.session_index][:_MOST_SESSIONS]
         sessions: list[Session] = []
         status = ["Requester", "RequestUnsupported"]
-        if name_id is not None:
+        objection = object_to_relay_state(admitted.relay_state, self._relay_state_limit)
+        if name_id is not None and objection is None:
             sessions, status = self._find(name_id, indexes, known, browser_session)
         state = {
             "client_id": known.client.id,
@@ -120,7 +123,7 @@ class SamlLogout:
         here = browser_session.id if browser_session else ""
         identifiers = sorted({session.id for session in sessions}, key=lambda each: (each != here, each))
         choice = known.settings.logout_choice and here in identifiers
-        return LogoutAsked(tuple(identifiers), Beginning("saml", known.client.id, state), choice)
+        return LogoutAsked(tuple(identifiers), Beginning("saml", known.client.id, state), choice, objection)
 
     def hold(self, asked: LogoutAsked) -> str:
         """Keeps the request while the member chooses; the name under which it is taken up again."""

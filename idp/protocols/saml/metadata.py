@@ -28,7 +28,7 @@ from idp.protocols.saml.entity import (
     describe_certificate,
     strong_keys,
 )
-from idp.protocols.saml.extension import algorithms, attribute_services, entity_attributes, oaep_digests
+from idp.protocols.saml.extension import algorithms, attribute_services, entity_attributes, initiator, oaep_digests
 from idp.protocols.saml.moment import read_time
 from idp.protocols.saml.signature import verify_enveloped
 
@@ -138,6 +138,7 @@ def _provider(entity: Element, element: Element) -> ServiceProvider:
         digest_methods=algorithms(entity, element, "DigestMethod"),
         valid_until=_valid_until(element),
         display_name=_display_name(entity, element),
+        initiator=initiator(element),
         certificates=_certificates(element),
         warnings=(*address_warnings(acs), *weak),
     )

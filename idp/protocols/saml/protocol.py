@@ -204,11 +204,13 @@ class SamlProtocol:
         return ecp_response(parse(base64.b64decode(answer.fields["SAMLResponse"])), answer.url)
 
     def launch_url(self, client: Client) -> str:
-        """Where a member starts here; empty where the client does not allow it (S62)."""
+        """Where a member starts: here, where the client allows it (S62), else where its metadata say that it begins by itself; or empty."""
         known = self._providers.by_client(client.id)
-        if known is None or not known.settings.idp_initiated:
+        if known is None:
             return ""
-        return f"{self._start_url}?{urlencode({'sp': known.provider.entity_id})}"
+        if known.settings.idp_initiated:
+            return f"{self._start_url}?{urlencode({'sp': known.provider.entity_id})}"
+        return _begun_with(self.entity_id, known.provider.initiator) if known.provider.initiator else ""
 
     def start(self, entity_id: str, relay_state: str) -> SignOnRequest:
         """A sign-on that the member starts here, where the client allows it (S62). Raises BadRequest."""
@@ -375,6 +377,11 @@ def _protection(known: Known, signer: Signer) -> Protection:
         encrypt_for=known.provider.encryption_keys if known.settings.encrypt else None,
         suite=signer.suite,
     )
+
+
+def _begun_with(entity_id: str, initiator: str) -> str:
+    """The application's RequestInitiator, told which identity provider is meant, so that it asks nobody."""
+    return f"{initiator}{'&' if '?' in initiator else '?'}{urlencode({'entityID': entity_id})}"
 
 
 def _post(state: Mapping[str, Any], root: Any) -> FormPost:

@@ -60,9 +60,14 @@ def find_objection(admitted: Admitted, acs: Endpoint, *, entity_id: str, relay_s
     listed = _acceptable(message)
     if listed and entity_id not in listed:
         return Refusal("saml.idp_list", "The application wants another identity provider.", expected=entity_id, received=" ".join(listed))
-    if admitted.relay_state != relay_state_to_return(admitted.relay_state, relay_state_limit):
-        return Refusal("saml.relay_state_too_long", "RelayState is too long.", expected=f"at most {relay_state_limit} octets")
-    return None
+    return object_to_relay_state(admitted.relay_state, relay_state_limit)
+
+
+def object_to_relay_state(relay_state: str, limit: int) -> Refusal | None:
+    """One that is too long is an error of whoever sent it (Bindings sections 3.4.3 and 3.5.3)."""
+    if relay_state == relay_state_to_return(relay_state, limit):
+        return None
+    return Refusal("saml.relay_state_too_long", "RelayState is too long.", expected=f"at most {limit} octets")
 
 
 def _acceptable(message: Any) -> list[str]:

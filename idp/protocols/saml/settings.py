@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from idp.protocols.saml.algorithm import SIGNATURE_METHODS, PublicKey
 from idp.protocols.saml.context import WEAKEST_FIRST
@@ -176,9 +176,19 @@ class SamlSettings(Settings):
             return self.read(self._octets())
         return make_provider(self.entity_id, acs=self.acs, slo=self.slo, certificates=self.certificate)
 
+    _home: str = PrivateAttr(default="")
+
+    def at_home(self, home: str) -> Self:
+        """The same, of an application whose metadata are elsewhere and have told its home."""
+        told = self.model_copy()
+        told._home = home
+        return told
+
     @property
     def start_url(self) -> str:
         """The application's home, if its metadata tell: where a page that leads nowhere leads on. Empty where they are elsewhere."""
+        if self._home:
+            return self._home
         try:
             if self.source in ("file", "text"):
                 return _home(self._octets(), self.entity_id, self.metadata_certificate)
@@ -350,7 +360,7 @@ def _provider(raw: bytes, entity_id: str, certificate: str | None) -> ServicePro
 @lru_cache(maxsize=64)
 def _home(raw: bytes, entity_id: str, certificate: str | None) -> str:
     """Kept, for anybody can have the page shown that wants to know."""
-    return f"{origin_of(_provider(raw, entity_id, certificate).default_acs.location)}/"
+    return _provider(raw, entity_id, certificate).home
 
 
 def _read(path: Path) -> bytes:

@@ -93,6 +93,9 @@ def saml_pages(gateway: Gateway, protocol: SamlProtocol, desk: LoginDesk) -> Blu
         return gateway.send(protocol.logout.leave(asked))
 
     def end(asked: LogoutAsked) -> Response:
+        if asked.objection:
+            told = {"expected": asked.objection.expected, "client": asked.beginning.client_id}
+            gateway.audit.record("request.refused", cause=asked.objection.cause, reference=new_reference(), **told)
         if not asked.session_ids:
             return gateway.send(protocol.logout.answer(asked.beginning.state, complete=True))
         if not end_all(asked, asked.session_ids[1:]):

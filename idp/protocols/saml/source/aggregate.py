@@ -25,6 +25,8 @@ from idp.protocols.saml.source.validity import Validity, read_duration
 _ENTITY = qualified(MD, "EntityDescriptor")
 _ENTITIES = qualified(MD, "EntitiesDescriptor")
 _SP = qualified(MD, "SPSSODescriptor")
+_EXTENSIONS = qualified(MD, "Extensions")
+_PUBLICATION = "{urn:oasis:names:tc:SAML:metadata:rpi}PublicationInfo"
 
 
 @dataclass(frozen=True)
@@ -114,21 +116,40 @@ def _let_go(element: Element) -> None:
 
 def read_validity(raw: bytes) -> Validity:
     """What the root of a small document says, that `metadata` has read already."""
-    return _validity(parse(raw, METADATA))
+    root = parse(raw, METADATA)
+    return _validity(root, root.find(f"{_EXTENSIONS}/{_PUBLICATION}"))
 
 
 def _root_validity(verified: BinaryIO) -> Validity:
     verified.seek(0)
-    for _, root in _iterate(verified, "start", "*"):
-        if root.tag not in (_ENTITY, _ENTITIES):
-            raise MetadataProblem("not_metadata", "This is not SAML metadata.", expected="EntitiesDescriptor", received=str(root.tag))
-        return _validity(root)
-    raise MetadataProblem("not_metadata", "This is not SAML metadata.", expected="EntitiesDescriptor")
+    elements = (element for _, element in _iterate(verified, "start", "*"))
+    root = next(elements, None)
+    if root is None or root.tag not in (_ENTITY, _ENTITIES):
+        received = "" if root is None else str(root.tag)
+        raise MetadataProblem("not_metadata", "This is not SAML metadata.", expected="EntitiesDescriptor", received=received)
+    return _validity(root, next(_publications(elements, root), None))
 
 
-def _validity(root: Element) -> Validity:
+def _publications(elements: Iterator[Element], root: Element) -> Iterator[Element]:
+    """In the Extensions of the root, which stand before all that may be long."""
+    for element in elements:
+        if element.getparent() is root and element.tag != _EXTENSIONS:
+            return
+        if element.tag == _PUBLICATION and element.getparent().getparent() is root:
+            yield element
+
+
+def _validity(root: Element, publication: Element | None) -> Validity:
     until = root.get("validUntil")
-    return Validity(read_time(until) if until else None, read_duration(root.get("cacheDuration")))
+    return Validity(read_time(until) if until else None, read_duration(root.get("cacheDuration")), _instant(publication))
+
+
+def _instant(publication: Element | None) -> int | None:
+    """None where it is not said, or in a way that cannot be read: then the end says which edition is the older one."""
+    try:
+        return None if publication is None else read_time(publication.get("creationInstant"))
+    except BadRequest:
+        return None
 
 
 def _octets(entity: Element) -> bytes:

@@ -116,6 +116,7 @@ class Federations:
             self._audit.record("saml.metadata_unreadable", client=key, entity=copy.entity_id, cause=error.cause, detail=error.message)
             return None
         title = provider.display_name or copy.entity_id
+        settings = settings.at_home(provider.home)
         return Member(Client(key, title, "saml", settings, read_release(federation.release), source="federation"), provider)
 
     def _around(self, name: str) -> int | None:

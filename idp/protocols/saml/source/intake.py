@@ -23,7 +23,7 @@ from idp.protocols.saml.source.aggregate import read_entities, read_validity, ve
 from idp.protocols.saml.source.change import differences
 from idp.protocols.saml.source.library import read_copy
 from idp.protocols.saml.source.shelf import Copy, Note, Shelf, client_key, digest_of, member_key, staged_key
-from idp.protocols.saml.source.validity import Validity, check_validity, next_look
+from idp.protocols.saml.source.validity import Validity, check_edition, check_validity, next_look
 from idp.sso.client import Client
 from idp.web.outbound import Download
 
@@ -75,6 +75,8 @@ class Intake:
         check_validity(provider.valid_until, longest=settings.metadata_validity, now=now)
         if settings.metadata_validity is not None:
             check_validity(validity.valid_until, longest=settings.metadata_validity, now=now)  # the root's own (SDP-MD03)
+        if settings.metadata_certificate and current is not None and _readable(settings, current):
+            check_edition(validity, read_validity(current.xml.encode()), now=now)
         outcome = self._weigh(client, current, provider, Copy(provider.entity_id, raw.decode(), now))
         note = replace(note, etag=got.etag, modified=got.modified, entities=1)
         return outcome, _good(note, replace(validity, valid_until=provider.valid_until), usual=usual, now=now)
@@ -102,9 +104,11 @@ class Intake:
                 return Outcome("unchanged"), _good(note, Validity(note.valid_until), usual=federation.refresh, now=now)
             validity = verify_aggregate(received, verified, federation.keys())
             check_validity(validity.valid_until, longest=federation.validity, now=now)
+            check_edition(validity, Validity(note.ends, published=note.published), now=now)
             edition = _Edition(self._shelf, name, now=now)
             lines, warnings = edition.replace_by(verified, lambda key, copy: self._tell(named.get(key), copy))
         note = replace(note, etag=got.etag, modified=got.modified, entities=edition.size, warnings=warnings)
+        note = replace(note, published=validity.published, ends=validity.valid_until)
         self._shelf.write_note(f"federation:{name}", replace(note, valid_until=validity.valid_until))
         self._shelf.moved()
         self._audit.record("saml.federation_applied", federation=name, entities=edition.size, changes=lines, left_out=warnings)
@@ -125,7 +129,10 @@ class Intake:
         now = self._now()
         due = next_look(validity, usual=federation.refresh, now=now)
         ends = [each for each in (validity.valid_until, found[0].valid_until) if each is not None]
-        copy = Copy(entity_id, found[0].xml.decode(), now, valid_until=min(ends, default=None), due=due)
+        end = min(ends, default=None)
+        if held := self._shelf.copy(member_key(name, entity_id)):
+            check_edition(replace(validity, valid_until=end), Validity(held.valid_until, published=held.published), now=now)
+        copy = Copy(entity_id, found[0].xml.decode(), now, valid_until=end, due=due, published=validity.published)
         self._shelf.keep(member_key(name, entity_id), copy)
         return copy
 

@@ -31,11 +31,13 @@ class Copy:
     taken: int
     valid_until: int | None = None
     due: int | None = None
+    published: int | None = None
 
 
 @dataclass(frozen=True)
 class Note:
-    """What is known of a source since it was last looked at. `terms` says what it was asked for: with other terms nothing here counts."""
+    """What is known of a source since it was last looked at. `terms` says what it was asked for: with other terms nothing here counts.
+    `published` and `ends` are those of the edition in force, by which an older one is known."""
 
     terms: str = ""
     due: int = 0
@@ -48,6 +50,8 @@ class Note:
     cause: str = ""
     message: str = ""
     warnings: tuple[str, ...] = field(default_factory=tuple)
+    published: int | None = None
+    ends: int | None = None
 
 
 class Shelf:

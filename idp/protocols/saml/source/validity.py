@@ -19,10 +19,12 @@ _SECONDS = (365 * 86400, 30 * 86400, 86400, 3600, 60, 1)
 
 @dataclass(frozen=True)
 class Validity:
-    """What the root of metadata says of their age: until when they are valid, and for how many seconds a copy is fresh."""
+    """What the root of metadata says of their age: until when they are valid, for how many seconds a copy is fresh, and when they were
+    published (mdrpi:PublicationInfo)."""
 
     valid_until: int | None = None
     cache_duration: int | None = None
+    published: int | None = None
 
 
 def read_duration(text: str | None) -> int | None:
@@ -50,6 +52,20 @@ def check_end(valid_until: int | None, *, longest: int | None, now: int) -> None
     if valid_until > now + longest + CLOCK_SKEW:
         expected = f"validUntil before {write_time(now + longest)}"
         raise MetadataProblem("too_long", "The metadata are valid for too long.", expected=expected, received=_said(valid_until))
+
+
+def check_edition(fresh: Validity, held: Validity, *, now: int) -> None:
+    """Raises MetadataProblem for an edition that is older than the one we hold: its signature is genuine, and whoever shows it again would
+    bring back keys that were taken out since. By the instants of publication where both have one, else by their ends."""
+    if fresh.published is not None and held.published is not None and held.published <= now + CLOCK_SKEW:
+        new, old = fresh.published, held.published
+    elif fresh.valid_until is not None and held.valid_until is not None:
+        new, old = fresh.valid_until, held.valid_until
+    else:
+        return
+    if new < old:
+        expected = f"an edition of {_said(old)} or later"
+        raise MetadataProblem("older", "The metadata are older than those that are in force.", expected=expected, received=_said(new))
 
 
 def is_over(valid_until: int | None, *, now: int) -> bool:
