@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from idp.directory import NewPerson
+from idp.keys.witness import Witness
 from idp.protocols.saml.assertion import NameId
 from idp.protocols.saml.name_id import Policy
 from idp.protocols.saml.reader import Reading
@@ -19,6 +20,7 @@ from idp.sso.entrance import Entrance
 from idp.sso.logout import Beginning, Row
 from idp.sso.protocol import SignOnRequest
 from idp.sso.session import Participant, Session, Sessions, SessionSettings
+from idp.store.lease import Hold
 from idp.store.reading import read_as
 from idp.store.sqlite import SqliteStore
 from tests.standin import Clock
@@ -29,7 +31,7 @@ NEEDED: Mapping[type, frozenset[str]] = {
     SignOnRequest: frozenset({"protocol", "client_id"}),
     Row: frozenset({"client_id", "state"}),
     Beginning: frozenset({"protocol", "client_id"}),
-    SharedCookie: frozenset({"name", "domain"}),
+    SharedCookie: frozenset({"name"}),
     Entrance: frozenset({"client_id", "door", "request_id", "since"}),
     NewPerson: frozenset({"first_name", "last_name", "email"}),
     Reading: frozenset({"client_id", "address", "agent", "at", "kids"}),
@@ -37,6 +39,8 @@ NEEDED: Mapping[type, frozenset[str]] = {
     Note: frozenset(),
     NameId: frozenset({"format", "value"}),
     Policy: frozenset(),
+    Hold: frozenset({"holder", "until"}),
+    Witness: frozenset({"use", "host", "kids"}),
 }
 """The fields that stood in the first released record of each type. Whatever comes later has a default."""
 

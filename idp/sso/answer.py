@@ -7,16 +7,21 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+BROWSER_STATE = "__Host-idp_state"
+"""The cookie that our frame on a client's page compares (OpenID Connect Session Management 1.0). It is no secret and opens nothing."""
+
 
 @dataclass(frozen=True)
 class SharedCookie:
-    """A cookie on a parent domain that a vendor shares with us; without a value it is cleared."""
+    """A cookie on a parent domain that a vendor shares with us; without a value it is cleared. Without a domain it is ours alone;
+    `cross_site` is for one that is read in a frame of ours on other sites' pages."""
 
     name: str
-    domain: str
+    domain: str = ""
     value: str = field(default="", repr=False)
     life: int = 0
     http_only: bool = True
+    cross_site: bool = False
 
 
 @dataclass(frozen=True)

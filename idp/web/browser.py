@@ -2,8 +2,9 @@
 
 With an https issuer all carry the `__Host-` prefix, Secure, HttpOnly and SameSite=Lax (S71). Two alone go across sites
 (SameSite=None), and are set only where a client may ask by them: the ping cookie is good for one question, "is she signed in?", the FedCM
-cookie for what the browser itself asks (Sec-Fetch-Dest: webidentity, which no script can send). Set-Login tells the browser whether
-somebody is signed in here (Login Status API): it does not ask us while nobody is (S112).
+cookie for what the browser itself asks (Sec-Fetch-Dest: webidentity, which no script can send). One more, which says nothing and opens
+nothing, comes with the answers to clients that watch for a sign-out (BROWSER_STATE), and goes here when the sign-in does.
+Set-Login tells the browser whether somebody is signed in here (Login Status API): it does not ask us while nobody is (S112).
 What began with a cross-site POST, which comes without these cookies, has one of its own for a while: to set the browser's secret
 anew would cut off the sign-in page that another tab may have open.
 """
@@ -16,6 +17,7 @@ import hmac
 from flask import Request, Response, g, request
 
 from idp.secret import Secret, digest, new_secret
+from idp.sso.answer import BROWSER_STATE
 from idp.sso.session import Ended, Session, SessionCookies, Sessions
 
 _BROWSER_LIFE = 86400  # from the last use on
@@ -141,6 +143,8 @@ class Browser:
             for name in (self._ping_name, self._fedcm_name):
                 if name in request.cookies:
                     response.delete_cookie(name, path="/", secure=True, httponly=True, samesite="None")
+        if (status or g.get("clear_session")) and BROWSER_STATE in request.cookies:  # pages of clients see that it changed, and ask
+            response.delete_cookie(BROWSER_STATE, path="/", secure=True, samesite="None")
 
     def _login_status(self) -> str:
         """What to tell the browser; "" when nothing has changed. A session cookie that is good for nothing any more has expired."""

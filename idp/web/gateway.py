@@ -178,9 +178,9 @@ def _set_shared(response: Response, cookie: SharedCookie, *, secure: bool) -> No
         cookie.value,
         max_age=(cookie.life or None) if cookie.value else 0,
         expires=None if cookie.value else 0,
-        domain=cookie.domain,
+        domain=cookie.domain or None,
         path="/",
-        secure=secure,
+        secure=secure or cookie.cross_site,  # SameSite=None needs Secure; browsers allow that on loopback even with plain http
         httponly=cookie.http_only,
-        samesite="Lax",
+        samesite="None" if cookie.cross_site else "Lax",
     )

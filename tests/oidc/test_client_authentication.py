@@ -123,6 +123,14 @@ def test_a_bad_assertion_proves_nothing(make_world: MakeWorld, make: Callable[[H
     assert (response.status_code, response.get_json()["error"]) == (401, "invalid_client"), response.text
 
 
+@pytest.mark.parametrize(("life", "taken"), [(3600, True), (3610, True), (3611, False)])
+def test_an_assertion_of_a_client_without_a_profile_may_live_an_hour(make_world: MakeWorld, life: int, taken: bool) -> None:
+    """Many libraries make them for five minutes or more; the client's `profile = "fapi2"` asks for 60 seconds (test_fapi2.py)."""
+    holder = Holder()
+    world = make_world(key_client(holder))
+    assert prove(world, holder.assertion(world, exp=world.now() + life)).status_code == (200 if taken else 401)
+
+
 def test_S28_V46_an_assertion_is_good_once(make_world: MakeWorld) -> None:
     holder = Holder()
     world = make_world(key_client(holder))

@@ -28,7 +28,7 @@ def test_a_repeated_sign_on_reads_four_times_and_writes_its_code(counted: tuple[
     code = browser.code()
     assert store.since() == ["get session", "get subject", "put code", "get session"]
     tokens = world.exchange(code).get_json()
-    assert store.since() == ["get code", "put_new spent", "get session", "put_new token"]
+    assert store.since() == ["get code", "put_new spent", "get session", "get subject", "put_new token"]
     world.userinfo(tokens["access_token"])
     assert store.since() == ["get token", "get session"]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlencode
 
 import pytest
 
 from idp.sso.client import Client
 
 from .conftest import MakeWorld
-from .wiring import URL, Visitor, World, make_client
+from .wiring import URL, Visitor, World, asked, make_client
 
 ONWARD = 'href="https://rp.example.org/">Go on to The rp</a>'
 
@@ -52,6 +53,17 @@ def test_S2_a_wrong_redirect_uri_leads_to_the_registered_application_and_never_t
     response = world.browser().ask(redirect_uri="https://evil.example/")
     assert ONWARD in response.text
     assert 'href="https://evil.example' not in response.text
+
+
+def test_a_request_without_a_redirect_uri_or_with_two_leads_on_to_the_application(world: World) -> None:
+    assert ONWARD in world.browser().ask(redirect_uri=None).text
+    twice = f"/oauth/authorize?{urlencode(asked())}&redirect_uri=https://rp.example.org/cb"
+    assert ONWARD in world.browser().get(twice).text
+
+
+def test_a_pushed_request_that_is_over_leads_on_to_the_application(world: World) -> None:
+    over = {"client_id": "rp", "request_uri": "urn:ietf:params:oauth:request_uri:over"}
+    assert ONWARD in world.browser().get("/oauth/authorize", query_string=over).text
 
 
 @pytest.mark.parametrize("made_up", ["_0~nobody", "_0~", "_0", "_0~<b>", "_0~rp~rp", "~" * 300])

@@ -196,3 +196,17 @@ def test_S127_settings_that_break_the_profile_are_refused(change: dict[str, Any]
     OidcSettings(**{"redirect_uris": (CALLBACK,), **FAPI})
     with pytest.raises(ValidationError, match=r"fapi2|public client"):
         OidcSettings(**{"redirect_uris": (CALLBACK,), **FAPI, **change})
+
+
+@pytest.mark.parametrize(("life", "taken"), [(1, True), (60, True), (70, True), (71, False), (300, False), (3600, False)])
+def test_S28_an_assertion_lives_a_minute_and_the_10_seconds_by_which_clocks_differ(world: World, life: int, taken: bool) -> None:
+    response = push(world, proof_of=proven(world, exp=world.now() + life))
+    assert response.status_code == (201 if taken else 401), response.text
+    if not taken:
+        assert "more than 60 seconds away" in response.get_json()["error_description"]
+
+
+def test_S28_so_it_is_at_the_token_endpoint(world: World) -> None:
+    authentication = proven(world, exp=world.now() + 71)
+    response = exchange(world, signed_on(world)["code"], authentication=authentication)
+    assert (response.status_code, error_of(response)) == (401, "invalid_client")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from joserfc import jwe
+from joserfc.jwk import RSAKey
 
 from .conftest import MakeWorld
 from .holder import Holder
@@ -160,3 +162,13 @@ def test_a_request_object_may_be_pushed(make_world: MakeWorld) -> None:
 def test_the_one_algorithm_of_the_settings_is_the_only_one(make_world: MakeWorld) -> None:
     world = signing_world(make_world, request_object_signing_alg="PS256")
     assert ask(world, request=request_object(world))["error"] == "invalid_request_object"
+
+
+def test_RFC_9101_an_encrypted_request_object_is_refused_and_none_is_offered(make_world: MakeWorld) -> None:
+    """Only signed ones are taken: CONFORMITY.md says why."""
+    world = signing_world(make_world)
+    header = {"alg": "RSA-OAEP", "enc": "A128GCM", "cty": "JWT"}
+    sealed = jwe.encrypt_compact(header, request_object(world).encode(), RSAKey.generate_key(2048))
+    assert ask(world, request=sealed)["error"] == "invalid_request_object"
+    document = world.machine().get("/.well-known/openid-configuration", base_url=URL).get_json()
+    assert not [name for name in document if name.startswith(("request_object_encryption", "authorization_encryption"))]

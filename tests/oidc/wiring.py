@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
-from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -50,7 +48,9 @@ from idp.web.outbound import OutboundFailed
 from idp.web.page import protect
 from idp.web.refusal import install
 from idp.web.settings import ServerSettings
-from tests.standin import PASSWORD, Clock, Events, Letterbox, Members
+from tests.standin import Clock, Events, Letterbox, Members
+from tests.visitor import Visitor as Browsing
+from tests.visitor import posted as posted
 
 URL = "https://login.assoc.example"
 CALLBACK = "https://rp.example.org/cb"
@@ -210,24 +210,12 @@ class Web:
         return self.pages[url]
 
 
-class Visitor:
-    """A browser with its cookies."""
+class Visitor(Browsing):
+    """A browser that a relying party sends here."""
 
     def __init__(self, world: World) -> None:
+        super().__init__(world)
         self.world = world
-        self.http: FlaskClient = world.app.test_client()
-
-    def get(self, path: str, **keywords: Any) -> TestResponse:
-        return self.http.get(path.removeprefix(self.world.url), base_url=self.world.url, **keywords)
-
-    def post(self, path: str, **keywords: Any) -> TestResponse:
-        return self.http.post(path.removeprefix(self.world.url), base_url=self.world.url, **keywords)
-
-    def sign_in(self, page: str, username: str = "anne") -> TestResponse:
-        """Fills in the sign-in page, and follows its first step onward."""
-        shown = self.get(page).text
-        fields = dict(re.findall(r'name="(form_token|request)" value="([^"]*)"', shown))
-        return self.get(self.post("/login", data={**fields, "username": username, "password": PASSWORD}).location)
 
     def ask(self, **changes: str | None) -> TestResponse:
         """An authorization request of `rp`; None leaves a parameter out."""
@@ -244,12 +232,6 @@ class Visitor:
         assert response.status_code == 200, response.text
         tokens: dict[str, Any] = response.get_json()
         return tokens
-
-    def session_id(self) -> str:
-        secure = self.world.url.startswith("https:")
-        host = urlsplit(self.world.url).hostname or ""
-        found = self.http.get_cookie("__Host-idp_session" if secure else "idp_session", domain=host)
-        return found.value.partition(".")[0] if found else ""
 
 
 def asked(**changes: str | None) -> dict[str, str]:
@@ -269,15 +251,6 @@ def asked(**changes: str | None) -> dict[str, str]:
 def answer(response: TestResponse) -> dict[str, str]:
     """What the redirect tells the client."""
     return {name: values[0] for name, values in parse_qs(urlsplit(response.location or "").query).items()}
-
-
-def posted(response: TestResponse) -> tuple[str, dict[str, str]]:
-    """Where the page's form goes, and its fields."""
-    assert response.status_code == 200, response.text
-    action = re.search(r'<form method="post" action="([^"]*)"', response.text)
-    assert action, response.text
-    fields = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', response.text)
-    return unescape(action[1]), {unescape(name): unescape(value) for name, value in fields}
 
 
 def unsigned(token: str, *, header: Mapping[str, Any], **claims: Any) -> str:

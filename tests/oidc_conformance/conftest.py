@@ -142,6 +142,7 @@ def _clients(vendor: VendorSite, key: Holder, fapi_key: Holder) -> str:
         "old": plain | signed | refreshing | {"scopes": scopes, "response_types": ["code", *_TYPES]},
         "front": plain | {"frontchannel_logout_uri": "https://rp.example.org/frame"},
         "back": plain | {"backchannel_logout_uri": f"{vendor.url}/logout"},
+        "watching": plain | {"session_management": True},
     }
     for name in ("fapi", "fapi-two"):
         clients[name] = _FAPI | {"jwks": fapi_key.jwks}

@@ -10,12 +10,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from html import unescape
+from http.cookiejar import Cookie
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import requests
 from joserfc import jwt
 from joserfc.jwk import KeySet
+from requests.cookies import RequestsCookieJar
 
 from tests.oidc.holder import Holder
 
@@ -71,6 +73,14 @@ class Reply:
     text: str = ""
 
 
+class _Jar(RequestsCookieJar):
+    """Sends Secure cookies to this machine without TLS, too, as browsers do."""
+
+    def set_cookie(self, cookie: Cookie, *more: Any, **named: Any) -> None:
+        cookie.secure = False
+        super().set_cookie(cookie, *more, **named)
+
+
 class Browser:
     """Keeps cookies, follows our own redirects, and stops where it would leave, or where a page is shown."""
 
@@ -78,6 +88,11 @@ class Browser:
         self._url = url
         self._http = requests.Session()
         self._http.trust_env = False
+        self._http.cookies = _Jar()
+
+    def cookie(self, name: str) -> str:
+        """Its value; empty when there is none."""
+        return self._http.cookies.get(name) or ""
 
     def open(self, url: str, *, data: Mapping[str, str] | None = None, cross_site: bool = False) -> Reply:
         """With data a POST; one from another site comes without our cookies."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from html import unescape
 from typing import Any
@@ -13,7 +14,7 @@ from tests.oidc.holder import Holder
 from tests.oidc.wiring import unsigned
 
 from .conftest import Suite
-from .party import SIGNED_OUT, Browser, Outcome, Party, Reply
+from .party import SIGNED_OUT, Browser, Outcome, Party, Reply, call
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 
@@ -119,6 +120,31 @@ def test_oidcc_rp_initiated_logout_bad_id_token_hint(leaving: Leaving) -> None:
     forged = Holder("RS256", kid).sign(leaving.outcome.claims, typ="JWT")
     assert asks(leaving.logout(id_token_hint=forged, post_logout_redirect_uri=SIGNED_OUT, state="s"))
     assert leaving.is_signed_in
+
+
+def test_oidcc_session_management_discovery_endpoint_verification(suite: Suite) -> None:
+    assert suite.provider["check_session_iframe"] == f"{suite.provider.url}/oauth/session"
+    assert suite.provider["end_session_endpoint"]
+
+
+def test_oidcc_session_management_rp_initiated_logout(suite: Suite) -> None:
+    """The frame's own script runs in a browser in tests/flows/test_session_frame.py; here its sum is done with what it reads."""
+    leaving = Leaving(suite, "watching")
+    told = leaving.outcome.reply.params["session_state"]
+    frame = call("GET", suite.provider["check_session_iframe"])
+    cookie = re.search(r'data-cookie="([^"]*)" data-origins="https://rp.example.org"', frame.text)
+    assert cookie, frame.text
+
+    def says() -> str:
+        hashed, _, salt = told.partition(".")
+        sum_of = f"watching https://rp.example.org {leaving.browser.cookie(cookie[1])} {salt}"
+        return "unchanged" if hashlib.sha256(sum_of.encode()).hexdigest() == hashed else "changed"
+
+    assert says() == "unchanged"
+    reply = leaving.logout(id_token_hint=leaving.hint, post_logout_redirect_uri=SIGNED_OUT, state="s")
+    assert (reply.to, dict(reply.params)) == (SIGNED_OUT, {"state": "s"})
+    assert says() == "changed"
+    assert not leaving.is_signed_in
 
 
 def test_oidcc_frontchannel_logout_discovery_endpoint_verification(suite: Suite) -> None:

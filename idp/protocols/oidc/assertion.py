@@ -17,6 +17,7 @@ from idp.store import Store
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _LONGEST = 3600  # seconds; nothing has to be remembered for longer (RFC 7523 §3, item 4)
+_LONGEST_FAPI = 60  # seconds (S28): what was stolen is of no use a minute later
 
 
 class Assertions:
@@ -51,7 +52,8 @@ class Assertions:
         if claims.get("aud") not in self._audiences(client):
             # a list is refused, too: whoever is another member of it could use the assertion here (V46, FAPI 2.0 §5.3.2.1)
             raise JwtRefused(f"its aud is not the one text {self._issuer}")
-        expires = check_times(claims, now=self._now, longest=_LONGEST)
+        longest = _LONGEST_FAPI if settings_of(client).fapi else _LONGEST
+        expires = check_times(claims, now=self._now, longest=longest)
         name = claims.get("jti")
         if not isinstance(name, str) or not 0 < len(name) <= 256:
             raise JwtRefused("it has no jti of at most 256 characters")

@@ -47,7 +47,7 @@ def known_client(clients: Clients, parameters: Parameters) -> Client:
 
 def registered_redirect(client: Client, parameters: Parameters) -> str:
     """Where the answer may go (S1). Raises BadRequest: nothing is sent to an address that the client did not register (S2)."""
-    uri = _one(parameters, "redirect_uri")
+    uri = _one(parameters, "redirect_uri", client_id=client.id)
     if not settings_of(client).allows_redirect(uri):
         raise BadRequest(
             "oidc.redirect_uri_unknown",
@@ -59,11 +59,12 @@ def registered_redirect(client: Client, parameters: Parameters) -> str:
     return uri
 
 
-def _one(parameters: Parameters, name: str) -> str:
+def _one(parameters: Parameters, name: str, *, client_id: str = "") -> str:
     if name in parameters.repeated:
-        raise BadRequest(f"oidc.{name}_repeated", f"The application's request has the parameter {name} more than once.")
+        message = f"The application's request has the parameter {name} more than once."
+        raise BadRequest(f"oidc.{name}_repeated", message, client_id=client_id)
     if not parameters.get(name):
-        raise BadRequest(f"oidc.{name}_missing", f"The application's request lacks the parameter {name}.")
+        raise BadRequest(f"oidc.{name}_missing", f"The application's request lacks the parameter {name}.", client_id=client_id)
     return parameters.get(name)
 
 

@@ -30,6 +30,7 @@ class Offer:
     response_types: tuple[str, ...] = ("code",)
     certificates: bool = False
     registration: bool = False
+    session_management: bool = False
 
 
 def metadata_of(issuer: str, offer: Offer = Offer()) -> dict[str, Any]:
@@ -84,7 +85,8 @@ def metadata_of(issuer: str, offer: Offer = Offer()) -> dict[str, Any]:
         "frontchannel_logout_supported": True,
         "frontchannel_logout_session_supported": True,
     }
-    return told | ({"registration_endpoint": f"{issuer}/oauth/register"} if offer.registration else {})
+    told |= {"registration_endpoint": f"{issuer}/oauth/register"} if offer.registration else {}
+    return told | ({"check_session_iframe": f"{issuer}/oauth/session"} if offer.session_management else {})
 
 
 _Written = tuple[tuple[SigningKey, ...] | None, Snapshot | None, bytes, bytes]
@@ -110,8 +112,14 @@ class Documents:
     def _of_now(self) -> _Written:
         written, keys, snapshot = self._written, self._keys.keys(), self._clients.snapshot()
         if written[0] is not keys or written[1] is not snapshot:
-            types = {kind for client in snapshot.of("oidc") for kind in settings_of(client).response_types} | {"code"}
-            offer = replace(self._offer, algorithms=tuple(algorithms_of(self._keys)), response_types=tuple(sorted(types)))
+            clients = [settings_of(client) for client in snapshot.of("oidc")]
+            types = {kind for settings in clients for kind in settings.response_types} | {"code"}
+            offer = replace(
+                self._offer,
+                algorithms=tuple(algorithms_of(self._keys)),
+                response_types=tuple(sorted(types)),
+                session_management=any(settings.session_management for settings in clients),
+            )
             told = json.dumps(metadata_of(self._issuer, offer), indent=2).encode()
             written = self._written = (keys, snapshot, told, json.dumps(self._keys.jwks(), indent=2).encode())
         return written

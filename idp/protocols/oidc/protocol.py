@@ -34,6 +34,7 @@ from idp.protocols.oidc.pushed import PushedRequests
 from idp.protocols.oidc.registration.desk import RegistrationDesk
 from idp.protocols.oidc.request_object import RequestObjects
 from idp.protocols.oidc.response import Responses
+from idp.protocols.oidc.session_state import asking_origins, browser_state, session_state, with_state
 from idp.protocols.oidc.settings import OidcServerSettings, ResponseType
 from idp.protocols.oidc.signing import Signer
 from idp.protocols.oidc.state import OidcState
@@ -140,7 +141,11 @@ class OidcProtocol:
         told = self._front_channel.answer(request.state, member)
         if request.state.get("pushed"):
             self._pushed.spend(request.state["pushed"])
-        return self._responses.make(grant.client, request.state, told), {}
+        if not settings_of(grant.client).session_management or "openid" not in request.state["scope"]:
+            return self._responses.make(grant.client, request.state, told), {}
+        state = browser_state(self._keys, grant.session)
+        told["session_state"] = session_state(grant.client.id, request.state["redirect_uri"], state)
+        return with_state(self._responses.make(grant.client, request.state, told), state), {}
 
     def discloses(self, request: SignOnRequest, grant: Grant) -> Collection[str]:
         """The claims of this request, and what its scopes open later."""
@@ -219,6 +224,10 @@ class OidcProtocol:
         if session is not None and session.id != hint.session_id:
             return None
         return ending_for(client, parameters, session_id=session.id if session else "")
+
+    def watching_origins(self) -> list[str]:
+        """Whose pages may watch for a sign-out in our frame."""
+        return asking_origins(self._clients)
 
     def allows_origin(self, origin: str) -> bool:
         """Whether scripts of that origin may call the machine endpoints: those of public clients' redirect URIs."""

@@ -73,6 +73,9 @@ class OidcSettings(Settings):
     """Where our server posts a logout token when the session ends."""
     frontchannel_logout_uri: ClientUrl | None = None
     """What our logout page shows in a frame when the session ends. Used where there is no back channel."""
+    session_management: bool = False
+    """True lets pages of the client watch for a sign-out in a hidden frame of ours (Session Management 1.0). Only for old applications
+    that know nothing better: browsers that withhold cookies from frames tell them nothing."""
     scopes: tuple[Annotated[str, AfterValidator(_scope)], ...] = ("openid", "profile", "email", "phone")
     """Scopes that this client may ask for; others that it asks for are not granted."""
     grant_types: Annotated[tuple[GrantName, ...], Field(min_length=1)] = ("authorization_code",)

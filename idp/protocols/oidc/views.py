@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, redirect, request
 
-from idp.errors import IdpError, new_reference
+from idp.errors import BadRequest, IdpError, new_reference
 from idp.protocols.oidc.caller import Caller
 from idp.protocols.oidc.certificate import read_certificate
 from idp.protocols.oidc.error import OAuthError, back_channel_code, describe
@@ -18,10 +18,11 @@ from idp.protocols.oidc.grant.guess import claimed_client
 from idp.protocols.oidc.logout import read_logout_parameters
 from idp.protocols.oidc.parameter import read_parameters
 from idp.protocols.oidc.protocol import OidcProtocol
-from idp.sso.answer import Redirect
+from idp.sso.answer import BROWSER_STATE, Redirect
 from idp.sso.logout import Beginning
 from idp.web.crowd import never_turned_away
 from idp.web.gateway import Gateway
+from idp.web.page import nonce, render
 
 _FORM = "application/x-www-form-urlencoded"
 _LOGOUT_PARAMETERS = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state")
@@ -63,6 +64,19 @@ def oidc_pages(gateway: Gateway, protocol: OidcProtocol) -> Blueprint:
     @pages.route("/oauth/revoke", methods=["POST", "OPTIONS"])
     def revoke() -> Response:
         return machine.answer(lambda: protocol.revoke(_body(), machine.caller()))
+
+    @pages.get("/oauth/session")
+    def check_session() -> Response:
+        """The frame of Session Management 1.0 §3.2, for pages of the clients that use it (S13, S105)."""
+        origins = protocol.watching_origins()
+        if not origins:
+            raise BadRequest("oidc.session_management_off", "There is no such page here.", status=404)
+        gateway.session()  # with the cookie of a session that has ended, the browser state goes, too
+        response = render("check_session.html", cookie=BROWSER_STATE, origins=origins)
+        response.headers["Content-Security-Policy"] = (
+            f"default-src 'none'; script-src 'nonce-{nonce()}'; base-uri 'none'; form-action 'none'; frame-ancestors {' '.join(origins)}"
+        )
+        return response
 
     @pages.route("/oauth/logout", methods=["GET", "POST"])
     def logout() -> Response:

@@ -13,6 +13,7 @@ from idp.protocols.oidc.grant.answer import narrowed_resources, token_answer
 from idp.protocols.oidc.grant.refresh_token import Lasting, RefreshTokens
 from idp.protocols.oidc.grant.request import TokenRequest
 from idp.protocols.oidc.grant.settings import REFRESH
+from idp.protocols.oidc.grant.standing import Standing
 from idp.protocols.oidc.login_claim import login_of
 from idp.protocols.oidc.provider import OidcProvider
 from idp.sso.session import Session
@@ -37,15 +38,19 @@ class SignedOn:
 class Beginning:
     """Makes the first access token, the ID token and the refresh token of a family."""
 
-    def __init__(self, tokens: AccessTokens, refresh_tokens: RefreshTokens, provider: OidcProvider, *, now: Now) -> None:
+    def __init__(
+        self, tokens: AccessTokens, refresh_tokens: RefreshTokens, provider: OidcProvider, *, standing: Standing, now: Now
+    ) -> None:
         self._tokens = tokens
         self._refresh_tokens = refresh_tokens
         self._provider = provider
+        self._standing = standing
         self._now = now
 
     def answer(self, request: TokenRequest, signed_on: SignedOn) -> dict[str, Any]:
-        """The token answer. Raises OAuthError."""
+        """The token answer. Raises OAuthError, DirectoryUnavailable."""
         client, session = request.client, signed_on.session
+        self._standing.check(client, session)
         resources = narrowed_resources(request, signed_on.resources)
         lasting = self._lasting(request, signed_on)
         # first the refresh token: if the code is being replayed now, whoever sees that finds it, or the access token has no place any more

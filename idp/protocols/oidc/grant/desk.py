@@ -58,7 +58,7 @@ class TokenDesk:
         self.tokens = AccessTokens(issuer, store=store, sessions=sessions, keys=keys, signer=signer, exists=standing.exists, now=now)
         self.refresh_tokens = RefreshTokens(store, self.tokens, now=now)
         self.withdraw = Withdrawal(store, sessions, self.tokens)
-        beginning = Beginning(self.tokens, self.refresh_tokens, provider, now=now)
+        beginning = Beginning(self.tokens, self.refresh_tokens, provider, standing=standing, now=now)
         self.devices = Devices(issuer, beginning, store=store, sessions=sessions, now=now)
         self.device_sign_on = DeviceSignOn(self.devices, provider)
         grants: dict[str, GrantType] = {
@@ -73,6 +73,14 @@ class TokenDesk:
         self.guesses = Guesses(store, audit=audit, now=now)
         self.endpoint = TokenEndpoint(authenticate, grants, check=signer.check, confirm=confirm)
         self.inspection = Inspection(
-            issuer, self.tokens, self.refresh_tokens, clients=clients, sessions=sessions, keys=keys, signer=signer, now=now
+            issuer,
+            self.tokens,
+            self.refresh_tokens,
+            clients=clients,
+            sessions=sessions,
+            exists=standing.exists,
+            keys=keys,
+            signer=signer,
+            now=now,
         )
         self.resource = Resource(issuer, self.tokens, clients=clients, keys=keys, standing=standing, check_holder=check_holder, now=now)

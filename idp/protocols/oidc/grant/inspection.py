@@ -8,7 +8,7 @@ from idp.clock import Now
 from idp.keys import KeyRing
 from idp.protocols.oidc.error import OAuthError
 from idp.protocols.oidc.gate import oidc_client, settings_of
-from idp.protocols.oidc.grant.access_token import AccessTokens, Token
+from idp.protocols.oidc.grant.access_token import AccessTokens, Exists, Token
 from idp.protocols.oidc.grant.refresh_token import Lasting, RefreshTokens
 from idp.protocols.oidc.provider import subject_for
 from idp.protocols.oidc.signing import Signer
@@ -27,6 +27,7 @@ class Inspection:
         *,
         clients: Clients,
         sessions: Sessions,
+        exists: Exists,
         keys: KeyRing,
         signer: Signer,
         now: Now,
@@ -36,6 +37,7 @@ class Inspection:
         self._refresh_tokens = refresh_tokens
         self._clients = clients
         self._sessions = sessions
+        self._exists = exists
         self._keys = keys
         self._signer = signer
         self._now = now
@@ -49,9 +51,15 @@ class Inspection:
         if token := self._tokens.find(value):
             return self._of_access_token(token) if self._may_know(client, token) else {"active": False}
         lasting = self._refresh_tokens.find(value)
-        if lasting is None or lasting.client_id != client.id or (lasting.session_id and not self._sessions.get(lasting.session_id)):
+        if lasting is None or lasting.client_id != client.id or not self._is_live(lasting):
             return {"active": False}
         return self._of_refresh_token(lasting, client)
+
+    def _is_live(self, lasting: Lasting) -> bool:
+        """Its session is there, or, of one that outlives the session, its member (S48, S49). Raises Unavailable."""
+        if lasting.session_id:
+            return self._sessions.get(lasting.session_id) is not None
+        return self._exists(lasting.subject_id)
 
     def signed(self, described: dict[str, Any], client: Client) -> str:
         """The same as a JWT that can be shown to others (RFC 9701 §5)."""
