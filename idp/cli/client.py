@@ -13,6 +13,7 @@ from idp.cli.output import command_options, opened_parts, result, say
 from idp.errors import IdpError
 from idp.sso.attribute import today_of
 from idp.sso.client import Client
+from idp.web.check import script_line
 
 
 @click.group()
@@ -50,7 +51,8 @@ def show(client_id: str) -> None:
         released = [f"{ours}={theirs}" for ours, theirs in client.release.names.items()]
         released += [f"{name} (made)" for name in client.release.made]
         say(f"  release = {', '.join(released) or 'nothing'}")
-        result({**described(client), "settings": settings, "origins": {key: _origin_of(client, key) for key in settings}})
+        origins = {key: _origin_of(client, key) for key in settings}
+        result({**described(client), "settings": settings, "origins": origins, **_for_pages(parts.config.server.url, client)})
 
 
 @clients.command()
@@ -84,6 +86,18 @@ def renew(client_id: str, until: datetime | None) -> None:
 def in_a_year(today: date) -> date:
     """How long a JSONP page may ask when nobody says otherwise (S99)."""
     return today + timedelta(days=365)
+
+
+def _for_pages(url: str, client: Client) -> dict[str, Any]:
+    """Which pages may ask by the browser's own hand, and the line to paste into those that ask by our script."""
+    shown: dict[str, Any] = {}
+    if client.fedcm:
+        shown["fedcm"] = client.fedcm.model_dump(mode="json")
+        say(f"  fedcm.origins = {', '.join(client.fedcm.origins)}")
+    if line := script_line(url, client):
+        shown["sso_check"] = line
+        say(f"for its pages, to ask whether a member is signed in:\n  {line}")
+    return shown
 
 
 def _banner(client: Client, today: date) -> str:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from html import escape
 from pathlib import Path
 
 from flask import Blueprint, Response
 
+from idp.sso.client import Client
 from idp.web.gateway import Gateway
 from idp.web.page import render
 
@@ -23,6 +25,25 @@ _FILE = Path(__file__).parent / "static" / f"sso-check-{VERSION}.js"
 def integrity() -> str:
     """What a page names beside the script's address."""
     return "sha384-" + base64.b64encode(hashlib.sha384(_FILE.read_bytes()).digest()).decode()
+
+
+def script_line(url: str, client: Client) -> str:
+    """What a token or JSONP vendor pastes into a page; empty for who asks by another protocol, which the script does not speak. `url` is
+    ours."""
+    if client.protocol not in ("token", "jsonp"):
+        return ""
+    parameter = getattr(client.settings, "token_parameter", "token")
+    told = {
+        "src": url + _PATH,
+        "integrity": integrity(),
+        "crossorigin": "anonymous",
+        "data-client": client.id,
+        "data-kind": "" if client.protocol == "token" else client.protocol,
+        "data-return": next(iter(client.settings.return_urls), ""),
+        "data-parameter": "" if parameter == "token" else parameter,
+    }
+    written = (f'{name}="{escape(text)}"' for name, text in told.items() if text)
+    return f"<script {' '.join(written)}></script>"
 
 
 def check_pages(gateway: Gateway) -> Blueprint:

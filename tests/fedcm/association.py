@@ -9,8 +9,9 @@ from typing import Any
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from idp.app import build_parts, create_app_of
+from idp.app import create_app_of
 from idp.config import load
+from idp.parts import build_parts
 from idp.secret import digest
 from idp.store.sqlite import SqliteStore
 from tests.standin import Clock, Events

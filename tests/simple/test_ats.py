@@ -26,11 +26,12 @@ from idp.secret import digest
 from idp.sso.client import Client
 from idp.sso.release import read_release
 from idp.sso.settings import AttributeSettings, EntrySettings
+from tests.standin import PASSWORD
 
 from .ats_vendor import UTILITIES, BlueSkyLike, MoodleLike
 from .conftest import MakeWorld
 from .test_browser import running
-from .wiring import ANNE, PASSWORD, World, form_token, make_client, query_of
+from .wiring import ANNE, World, form_token, make_client, query_of
 
 MOODLE = "{http://www.atsol.org/wsMoodle/}"
 CALLBACK = "https://portal.example.org/auth/callback"
@@ -428,6 +429,19 @@ def test_GetBridgeSettings_has_the_names_that_gateway_pages_look_for_and_no_secr
         "SSONOTAUTHORIZEDURL": "",
         "BRIDGESERVICEURL": f"{world.url}/ats/moodle/wsmoodle.asmx",
     }
+
+
+@pytest.mark.parametrize(("own", "name"), [({}, "idp_site"), ({"cookie_name": "SSO"}, "SSO")])
+def test_GetBridgeSettings_names_the_cookie_that_is_set_also_where_the_settings_leave_it_open(
+    make_world: MakeWorld, own: dict[str, Any], name: str
+) -> None:
+    client = make_client("site", "cookie", return_urls=("https://www.assoc.example/back",), ats={"service": "wssite"}, **own)
+    world = make_world(client)
+    answer = world.app.test_client(use_cookies=False).get("/ats/site/wssite.asmx/GetBridgeSettings", base_url=world.url)
+    given = {child.tag.rpartition("}")[2]: child.text or "" for child in ElementTree.fromstring(answer.data)}
+    assert (given["COOKIENAME"], given["COOKIEDOMAIN"]) == (name, "assoc.example")
+    cookies = world.signed_in().get("/cookie/signon?client=site").headers.getlist("Set-Cookie")
+    assert [each for each in cookies if each.startswith(f"{name}=") and "Domain=assoc.example" in each]
 
 
 @pytest.mark.parametrize("operation", ["MoodleUpdate", "createActivity", "getIQARows", "asiEncrypt", "checkAuthorization", "x"])

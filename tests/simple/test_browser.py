@@ -15,7 +15,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from .wiring import PASSWORD, World, make_client
+from tests.standin import PASSWORD
+
+from .wiring import World, make_client
 
 pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.xdist_group("browser")]
 

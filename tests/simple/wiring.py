@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import date
-from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from flask import Flask, Response
-from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from idp.directory import Subject
@@ -48,7 +45,10 @@ from idp.web.profile_desk import ProfileDesk
 from idp.web.refusal import install
 from idp.web.service import service_pages
 from idp.web.settings import ServerSettings
-from tests.standin import PASSWORD, Clock, Events, Letterbox, Members
+from tests.standin import Clock, Events, Letterbox, Members
+from tests.visitor import Visitor
+from tests.visitor import form_token as form_token
+from tests.visitor import posted as posted
 
 URL = "https://login.assoc.example"
 ANNE = Subject(
@@ -167,50 +167,6 @@ class World:
         body: dict[str, Any] = {"json": json} if json is not None else {"data": {"token": token, **fields}}
         server = self.app.test_client(use_cookies=False)
         return server.post(f"/service/redeem{query}", base_url=self.url, auth=auth, headers=headers, **body)
-
-
-class Visitor:
-    """A browser with its cookies."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.http: FlaskClient = world.app.test_client()
-
-    def get(self, path: str, **keywords: Any) -> TestResponse:
-        return self.http.get(path.removeprefix(self.world.url), base_url=self.world.url, **keywords)
-
-    def post(self, path: str, **keywords: Any) -> TestResponse:
-        return self.http.post(path.removeprefix(self.world.url), base_url=self.world.url, **keywords)
-
-    def sign_in(self, page: str = "/login", username: str = "anne") -> TestResponse:
-        """Fills in the sign-in page, and follows its first step onward."""
-        shown = self.get(page).text
-        request = re.search(r'name="request" value="([^"]*)"', shown)
-        fields = {"username": username, "password": PASSWORD, "form_token": form_token(shown), "request": request[1] if request else ""}
-        return self.get(self.post("/login", data=fields).location)
-
-    def cookie(self, name: str) -> str:
-        found = self.http.get_cookie(name, domain=urlsplit(self.world.url).hostname or "")
-        return found.value if found else ""
-
-    def session_id(self) -> str:
-        prefix = "__Host-" if self.world.url.startswith("https:") else ""
-        return self.cookie(f"{prefix}idp_session").partition(".")[0]
-
-
-def form_token(page: str) -> str:
-    found = re.search(r'name="form_token" value="([^"]*)"', page)
-    assert found, page
-    return found[1]
-
-
-def posted(response: TestResponse) -> tuple[str, dict[str, str]]:
-    """Where the page's form goes, and its fields."""
-    assert response.status_code == 200, response.text
-    action = re.search(r'<form method="post" action="([^"]*)"', response.text)
-    assert action, response.text
-    fields = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', response.text)
-    return unescape(action[1]), {unescape(name): unescape(value) for name, value in fields}
 
 
 def query_of(url: str) -> dict[str, str]:

@@ -32,6 +32,11 @@ class SharedDomains:
         return domain
 
 
+def site_of(host: str) -> str:
+    """The registrable domain that a host belongs to, such as "example.org" for login.example.org; empty where there is none."""
+    return "" if _is_address(host) else PublicSuffixList().privatesuffix(host) or ""
+
+
 def _longest_common(hosts: Sequence[str]) -> str:
     """The labels that all hosts have in common, from the right."""
     common = []

@@ -38,6 +38,10 @@ class CookieProtocol:
         """Whether the cookie of this client can be shared. Raises IdpError."""
         self._cookie(client, "")
 
+    def shared_cookie(self, client: Client) -> SharedCookie:
+        """The cookie's name and domain as they are in force, empty of any value. Raises IdpError."""
+        return self._cookie(client, "")
+
     def read(self, parameters: Mapping[str, str]) -> SignOnRequest:
         """Raises BadRequest until the return address is known to be good; IdpError when the vendor's cookie cannot be shared."""
         request = self._desk.read(parameters)

@@ -21,7 +21,13 @@ Reader = Callable[[Mapping[str, str], str, str], tuple[SignOnRequest, Refusal | 
 
 CONFIG, ACCOUNTS, METADATA = "/fedcm/config.json", "/fedcm/accounts", "/fedcm/client-metadata"
 ASSERTION, DISCONNECT, CONTINUE = "/fedcm/assertion", "/fedcm/disconnect", "/fedcm/continue"
+WELL_KNOWN = "/.well-known/web-identity"
 _LONGEST = 8000
+
+
+def well_known_of(url: str, login_path: str) -> dict[str, Any]:
+    """The web-identity file for the server at `url`: what FedCM wants as soon as there is a client_metadata_endpoint."""
+    return {"provider_urls": [url + CONFIG], "accounts_endpoint": url + ACCOUNTS, "login_url": url + login_path}
 
 
 class FedcmRefused(IdpError):
@@ -64,8 +70,7 @@ class FedcmProtocol:
 
     def well_known(self) -> dict[str, Any]:
         """The file at the registrable domain, which is often another host than ours; both are made here, so that they agree (S114)."""
-        config = self.config()
-        return {"provider_urls": [self._url + CONFIG], "accounts_endpoint": config["accounts_endpoint"], "login_url": config["login_url"]}
+        return well_known_of(self._url, self._login_path)
 
     def config(self) -> dict[str, Any]:
         return {

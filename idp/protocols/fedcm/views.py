@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlencode
 
 from flask import Blueprint, Response, jsonify, request
 
 from idp.errors import BadRequest, IdpError, new_reference
 from idp.protocols.fedcm import protocol as paths
+from idp.protocols.fedcm.desk import FedcmDesk, Wish
 from idp.protocols.fedcm.protocol import Asker, FedcmProtocol, FedcmRefused
-from idp.sso.answer import Answer, Handover
-from idp.sso.protocol import SignOnRequest
 from idp.web.gateway import FEDCM_LOGIN, WINDOW, Gateway, see
 from idp.web.page import nonce, render
 
@@ -22,8 +20,10 @@ from idp.web.page import nonce, render
 def fedcm_pages(gateway: Gateway, protocol: FedcmProtocol) -> Blueprint:
     """GET /.well-known/web-identity, and everything under /fedcm/."""
     pages = Blueprint("fedcm", __name__)
+    desk = FedcmDesk(protocol, gateway.signon, gateway.audit, url=gateway.url)
+    screen = Screen(gateway, protocol)
 
-    @pages.get("/.well-known/web-identity")
+    @pages.get(paths.WELL_KNOWN)
     def well_known() -> Response:
         return _public(protocol.well_known())
 
@@ -32,21 +32,32 @@ def fedcm_pages(gateway: Gateway, protocol: FedcmProtocol) -> Blueprint:
         return _public(protocol.config())
 
     @pages.get(paths.ACCOUNTS)
+    @screen.for_browser
     def accounts() -> Response:
         """The browser does not say which page asks; nothing here may depend on it."""
-        return answer(list_accounts)
+        session = gateway.browser.federated_session()
+        found = protocol.accounts(session) if session else []
+        return _machine({"accounts": found}) if found else _signed_out({"accounts": []})
 
     @pages.get(paths.METADATA)
-    def metadata() -> Response:
-        return answer_page(lambda asker: _machine(jsonify(protocol.metadata(asker))), request.args)
+    @screen.for_page
+    def metadata(asker: Asker) -> Response:
+        return _machine(protocol.metadata(asker))
 
     @pages.post(paths.ASSERTION)
-    def assertion() -> Response:
-        return answer_page(assert_member, request.form)
+    @screen.for_page
+    def assertion(asker: Asker) -> Response:
+        session, sent = gateway.browser.federated_session(used=True), request.form
+        if session is None:
+            return _signed_out(_DENIED)
+        wish = Wish(sent.get("account_id", ""), sent.get("params", ""), unasked=sent.get("is_auto_selected") == "true")
+        given = desk.sign_on(asker, session, wish)
+        return _machine(_DENIED, 403) if given is None else _machine(given)
 
     @pages.post(paths.DISCONNECT)
-    def disconnect() -> Response:
-        return answer_page(part_from, request.form)
+    @screen.for_page
+    def disconnect(asker: Asker) -> Response:
+        return _machine({"account_id": desk.part(asker, gateway.browser.federated_session())})
 
     @pages.get(FEDCM_LOGIN)
     def log_in() -> Response:
@@ -85,88 +96,55 @@ def fedcm_pages(gateway: Gateway, protocol: FedcmProtocol) -> Blueprint:
         )
         return response
 
-    def answer(ask: Callable[[], Response]) -> Response:
-        """For the browser's eyes."""
-        try:
-            _check_that_the_browser_asks()
-            return ask()
-        except IdpError as error:
-            return refuse(error)
+    return pages
 
-    def answer_page(ask: Callable[[Asker], Response], given: Mapping[str, str]) -> Response:
+
+class Screen:
+    """Stands before the views that concern a member, and decides who may ask and who may read the answer."""
+
+    def __init__(self, gateway: Gateway, protocol: FedcmProtocol) -> None:
+        self._gateway = gateway
+        self._protocol = protocol
+
+    def for_browser(self, view: Callable[[], Response]) -> Callable[[], Response]:
+        """For the browser's eyes."""
+
+        @functools.wraps(view)
+        def screened() -> Response:
+            try:
+                _check_that_the_browser_asks()
+                return view()
+            except IdpError as error:
+                return self._refuse(error)
+
+        return screened
+
+    def for_page(self, view: Callable[[Asker], Response]) -> Callable[[], Response]:
         """For the page, which may read it only when it is the client's own (S111); before that is known, nothing else is looked at."""
 
+        @functools.wraps(view)
         def known() -> Response:
-            asker = protocol.asker(given.get("client_id", ""), request.headers.get("Origin", ""))
+            given = request.form if request.method == "POST" else request.args
+            asker = self._protocol.asker(given.get("client_id", ""), request.headers.get("Origin", ""))
             try:
-                response = ask(asker)
+                response = view(asker)
             except IdpError as error:
-                response = refuse(error)
+                response = self._refuse(error)
             response.headers["Access-Control-Allow-Origin"] = asker.origin
             response.headers["Access-Control-Allow-Credentials"] = "true"
             return response
 
-        return answer(known)
+        return self.for_browser(known)
 
-    def refuse(error: IdpError) -> Response:
+    def _refuse(self, error: IdpError) -> Response:
         code = error.code if isinstance(error, FedcmRefused) else "temporarily_unavailable" if error.status == 503 else "invalid_request"
         reference = new_reference()
         told = {"client": error.client_id, "expected": error.expected, "received": error.received}
-        gateway.audit.record("request.refused", cause=error.cause, reference=reference, **told)
-        response = jsonify(error={"code": code}, cause=error.cause, reference=reference)
-        response.status_code = error.status
-        return _machine(response)
-
-    def list_accounts() -> Response:
-        session = gateway.browser.federated_session()
-        found = protocol.accounts(session) if session else []
-        response = _machine(jsonify(accounts=found))
-        if not found:
-            response.status_code = 401
-            response.headers["Set-Login"] = "logged-out"
-        return response
-
-    def assert_member(found: Asker) -> Response:
-        session = gateway.browser.federated_session(used=True)
-        if session is None:
-            response = _machine(jsonify(error={"code": "access_denied"}))
-            response.status_code = 401
-            response.headers["Set-Login"] = "logged-out"
-            return response
-        protocol.check_account(session, request.form.get("account_id", ""))
-        asked, refusal = protocol.read(found, request.form.get("params", ""))
-        told = gateway.signon.refuse(asked, refusal) if refusal else start(asked)
-        if isinstance(told, Handover) and not told.cause:
-            return _machine(jsonify(token=told.token))
-        return refer(found, told)
-
-    def start(asked: SignOnRequest) -> Answer:
-        """Without a page of ours: what wants one goes on in a window."""
-        return gateway.signon.start(replace(asked, passive=True), "", gateway.browser.federated_session())
-
-    def refer(found: Asker, told: Answer) -> Response:
-        """A no, to a browser that acted by itself; else a window in which the member can do what is missing."""
-        cause = told.cause if isinstance(told, Handover) else ""
-        if cause in _HELPABLE and request.form.get("is_auto_selected") != "true":
-            query = {"client_id": found.client.id, "origin": found.origin, "params": request.form.get("params", "")}
-            return _machine(jsonify(continue_on=f"{gateway.url}{paths.CONTINUE}?{urlencode(query)}"))
-        response = _machine(jsonify(error={"code": "access_denied"}))
-        response.status_code = 403
-        return response
-
-    def part_from(found: Asker) -> Response:
-        session = gateway.browser.federated_session()
-        if session is None:
-            raise FedcmRefused("access_denied", "fedcm.not_signed_in", "Nobody is signed in here.", status=401, client_id=found.client.id)
-        gateway.signon.revoke_consent(session, found.client.id)
-        gateway.audit.record("fedcm.disconnected", client=found.client.id, subject=session.subject_id, session=session.id)
-        return _machine(jsonify(account_id=protocol.account_id(session.subject_id)))
-
-    return pages
+        self._gateway.audit.record("request.refused", cause=error.cause, reference=reference, **told)
+        return _machine({"error": {"code": code}, "cause": error.cause, "reference": reference}, error.status)
 
 
-_HELPABLE = ("consent.required", "signon.login_required", "entry.denied")
-"""Refusals that the member may be able to do something about."""
+_DENIED = {"error": {"code": "access_denied"}}
 
 
 def _check_that_the_browser_asks() -> None:
@@ -175,10 +153,19 @@ def _check_that_the_browser_asks() -> None:
         raise BadRequest("fedcm.not_the_browser", message, expected="Sec-Fetch-Dest: webidentity")
 
 
-def _machine(response: Response) -> Response:
+def _machine(document: dict[str, Any], status: int = 200) -> Response:
+    response = jsonify(document)
+    response.status_code = status
     response.headers["Cache-Control"] = "no-store"
     response.headers["Vary"] = "Cookie, Origin, Sec-Fetch-Dest"
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return response
+
+
+def _signed_out(document: dict[str, Any]) -> Response:
+    """The browser need not ask again before somebody signs in (S112)."""
+    response = _machine(document, 401)
+    response.headers["Set-Login"] = "logged-out"
     return response
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from idp.secret import Secret
+from idp.sso.answer import SharedCookie
 from idp.sso.client import Client
 from idp.web import xml
 from idp.web.admission import ServiceError
@@ -35,12 +36,17 @@ class Operation:
     is_public: bool = False
 
 
+CookieOf = Callable[[Client], SharedCookie | None]
+"""The cookie in which a client finds its token, if it does. Raises IdpError when it cannot be shared."""
+
+
 class Operations:
     """What the service can do, by the names that the client's settings give it."""
 
-    def __init__(self, desk: ProfileDesk, *, url: str) -> None:
+    def __init__(self, desk: ProfileDesk, *, url: str, cookie_of: CookieOf) -> None:
         self._desk = desk
         self._url = url
+        self._cookie_of = cookie_of
 
     def of(self, client: Client) -> tuple[Operation, ...]:
         prefix = ats_of(client).prefix
@@ -89,14 +95,16 @@ class Operations:
         return Answer("SSOFilter", message.filter_content(subject_id, self._desk.may_enter(client, subject_id)))
 
     def _settings(self, client: Client, _: Given) -> Answer:
+        """The names in force, also of a cookie whose settings leave them open: a vendor looks for it under no other."""
         settings: VendorSettings = client.settings
+        cookie = self._cookie_of(client)
         shown = {
             "SSOGATEWAYURLPARAM": getattr(settings, "token_parameter", ""),
             "SSOFILTER": "" if client.entry == type(client.entry)() else client.id,
             "SSOCOURSEIDPARAM": settings.deep_link_parameter,
             "COURSEURL": next(iter(settings.pages), ""),
-            "COOKIENAME": getattr(settings, "cookie_name", ""),
-            "COOKIEDOMAIN": getattr(settings, "domain", ""),
+            "COOKIENAME": cookie.name if cookie else "",
+            "COOKIEDOMAIN": cookie.domain if cookie else "",
             "SSONOTAUTHORIZEDURL": ats_of(client).not_authorized_url,
             "BRIDGESERVICEURL": self.address(client),
         }

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, request
 
 from idp.errors import BadRequest, IdpError
 from idp.secret import Secret
+from idp.sso.answer import SharedCookie
 from idp.sso.client import Client
 from idp.web import soap, xml
 from idp.web.admission import PROTOCOLS, Admission, ServiceError
@@ -27,7 +28,12 @@ _OWN_STATUS = (401, 403, 404, 405, 413, 415, 429, 503)
 def ats_pages(gateway: Gateway, admission: Admission, desk: ProfileDesk, protocols: Mapping[str, views.VendorProtocol]) -> Blueprint:
     """GET /ats/CLIENT/sso.aspx, GET and POST /ats/CLIENT/SERVICE.asmx and /ats/CLIENT/SERVICE.asmx/OPERATION."""
     pages = Blueprint("ats", __name__, url_prefix="/ats")
-    operations = Operations(desk, url=gateway.url)
+
+    def cookie_of(client: Client) -> SharedCookie | None:
+        protocol: object = protocols[client.protocol]
+        return protocol.shared_cookie(client) if isinstance(protocol, views.SharesCookie) else None
+
+    operations = Operations(desk, url=gateway.url, cookie_of=cookie_of)
 
     @pages.get("/<client_id>/sso.aspx")
     def sign_on(client_id: str) -> Response:

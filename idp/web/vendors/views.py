@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from flask import Response, redirect, request
 
 from idp.errors import BadRequest, Refusal
+from idp.sso.answer import SharedCookie
+from idp.sso.client import Client
 from idp.sso.logout import Beginning
 from idp.sso.protocol import SignOnRequest
 from idp.sso.return_address import origin_of
@@ -28,11 +30,19 @@ class VendorProtocol(Protocol):
     def read_logout(self, parameters: Mapping[str, str]) -> VendorLogout: ...
 
 
+@runtime_checkable
+class SharesCookie(Protocol):
+    """A protocol whose vendors find their token in a cookie."""
+
+    def shared_cookie(self, client: Client) -> SharedCookie: ...
+
+
 def parameters() -> dict[str, str]:
     """Query and form together. Raises BadRequest when one comes twice: two programs might read two different ones (S15)."""
     given: dict[str, str] = {}
     for source in (request.args, request.form):
-        for name, values in source.lists():
+        for told, values in source.lists():
+            name = told or ""  # werkzeug says None where a part of a multipart form has no name
             if name in given or len(values) > 1:
                 raise BadRequest("request.parameter_repeated", "The application's request names one thing twice.", received=name)
             given[name] = values[0]
