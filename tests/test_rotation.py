@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
 
-from idp.app import build_parts
 from idp.config import load
 from idp.keys import KeyRing
+from idp.parts import build_parts
 from idp.store.sqlite import SqliteStore
 
-from .test_cli import folder, idp, last
+from .command import Run, last
+from .test_cli import folder, idp
 
 __all__ = ["folder", "idp"]
-Run = Callable[..., Result]
 
 
 @pytest.fixture
@@ -139,3 +139,26 @@ def test_F20_check_names_the_application_that_no_key_can_sign_for(ready: Run, fo
     for step in ("--publish", "--activate"):
         assert ready("keys", "rotate", "saml", step, "--kind", "p-256").exit_code == 0
     assert ready("check").exit_code == 0
+
+
+def test_what_an_operator_does_by_hand_is_an_event_for_each_key(ready: Run) -> None:
+    kids = [each["kid"] for each in last(ready("keys", "rotate", "oidc", "--json"))["keys"]]
+    told = [event(ready("keys", "rotate", "oidc", step)) for step in ("--publish", "--activate", "--retire")]
+    assert told == [[], [("keys.activated", kids[1], "operator")], [("keys.retired", kids[0], "operator")]], "it was published already"
+    assert [name for name, *_ in event(ready("keys", "rotate", "oidc", "--publish"))] == ["keys.published"]
+    assert [name for name, *_ in event(ready("keys", "rotate"))] == ["keys.activated"] * 2
+
+
+def event(done: Result) -> list[tuple[str, str, str]]:
+    lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    return [(line["event"], line["kid"], line["by"]) for line in lines if line["event"].startswith("keys.")]
+
+
+def test_what_the_calendar_will_do_is_told_with_its_time(ready: Run, folder: Path) -> None:
+    assert last(ready("keys", "rotate", "oidc", "--json"))["calendar"] == []
+    with (folder / "idp.toml").open("a") as file:
+        file.write('[keys]\ncalendar = ["oidc"]\ncurrent_life = "10d"\nnext_life = "2d"\n')
+    said = last(ready("keys", "rotate", "oidc", "--json"))
+    since, following = said["keys"][0]["since"], said["keys"][1]["kid"]
+    assert said["calendar"] == [{"step": "activate", "kid": following, "at": since + 10 * 86400}]
+    assert last(ready("keys", "rotate", "saml", "--json"))["calendar"] == []

@@ -1,22 +1,26 @@
 """`idp keys rotate`: a change of signing key in steps, and who is ready for the next one.
 
 Without words it is done at once for all uses. `idp keys rotate saml --publish`, then `--activate` when the applications have fetched our
-metadata, then `--retire`; `oidc` in the same way for tokens. Without a step it says how far a change is.
+metadata, then `--retire`; `oidc` in the same way for tokens. Without a step it says how far a change is, and
+what comes next where `[keys] calendar` does it. What is done by hand is an event, too, on this command's standard error.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, get_args
 
 import click
 
-from idp.app import Parts
+from idp.audit import AuditLog
 from idp.cli.output import command_options, load_config, opened_parts, result, say
 from idp.config import Loaded
 from idp.errors import IdpError
 from idp.keys import USES, EdwardsKey, EveryKey, KeyRing, Kind, SigningKey, Use
+from idp.keys.calendar import EVENTS, Change, Step, changes
+from idp.keys.folder import read_ring
+from idp.parts import Parts, audit_key
 from idp.protocols.saml.reader import Follower, Reading
 
 _SETTLING = 86400  # seconds after which whoever reads our keys regularly has read them (cacheDuration is six hours)
@@ -29,7 +33,7 @@ _SETTLING = 86400  # seconds after which whoever reads our keys regularly has re
 @click.option("--retire", "step", flag_value="retire", help="Drop the old key.")
 @click.option("--kind", type=click.Choice(get_args(Kind)), default="rsa", help="Of the key; SAML takes no ed25519, tokens no p-384.")
 @command_options
-def rotate(use: Use | None, step: str | None, kind: Kind) -> None:
+def rotate(use: Use | None, step: Step | None, kind: Kind) -> None:
     """Change signing keys: at once, or in three steps."""
     if use is None and (step or kind != "rsa"):
         raise IdpError("keys.use_missing", f"Say whose key: idp keys rotate {'|'.join(USES)} --{step or 'publish'}")
@@ -46,12 +50,15 @@ def rotate(use: Use | None, step: str | None, kind: Kind) -> None:
 
 def rotate_at_once() -> None:
     loaded = load_config()
-    key = KeyRing(loaded.config.keys.folder).rotate(**making(loaded))
+    ring = KeyRing(loaded.config.keys.folder)
+    key = ring.rotate(**making(loaded))
+    for use in USES:
+        _note(ring.of(use), "activate", "rsa", [key.kid])
     say(f"{key.kid} signs now; running workers follow within a second")
     result({"key": described(key)})
 
 
-def take_step(loaded: Loaded, use: Use, step: str | None, kind: Kind, *, parts: Parts | None = None) -> None:
+def take_step(loaded: Loaded, use: Use, step: Step | None, kind: Kind, *, parts: Parts | None = None) -> None:
     ring = ring_of(loaded, use)
     warnings = _objections(ring, kind, parts) if step == "activate" else []
     done: dict[str, Any] = _STEPS[step](ring, kind, loaded, parts) if step else {}
@@ -63,6 +70,7 @@ def take_step(loaded: Loaded, use: Use, step: str | None, kind: Kind, *, parts: 
         **done,
         "keys": [described(key) for key in _of_kind(ring, kind)],
         "warnings": warnings,
+        "calendar": [_planned(each) for each in _agenda(loaded, use, kind)],
     }
     if parts is not None and watched is not None:
         report |= _readers(parts, watched)
@@ -71,17 +79,31 @@ def take_step(loaded: Loaded, use: Use, step: str | None, kind: Kind, *, parts: 
 
 
 def _publish(ring: KeyRing, kind: Kind, loaded: Loaded, _: Parts | None) -> dict[str, Any]:
-    return {"key": described(ring.publish(kind, **making(loaded)))}
+    known = {each.kid for each in ring.every}
+    key = ring.publish(kind, **making(loaded))
+    _note(ring, "publish", kind, {key.kid} - known)
+    return {"key": described(key)}
 
 
 def _activate(ring: KeyRing, kind: Kind, _: Loaded, __: Parts | None) -> dict[str, Any]:
-    return {"key": described(ring.activate(kind))}
+    key = ring.activate(kind)
+    _note(ring, "activate", kind, [key.kid])
+    return {"key": described(key)}
 
 
 def _retire(ring: KeyRing, _: Kind, __: Loaded, parts: Parts | None) -> dict[str, Any]:
     """A key that a client's settings name is kept for it."""
     named = parts.protocols.saml.named_keys() if parts else named_in_configuration()
-    return {"retired": list(ring.retire(keep=named))}
+    dropped = ring.retire(keep=named)
+    _note(ring, "retire", None, dropped)
+    return {"retired": list(dropped)}
+
+
+def _note(ring: KeyRing, step: Step, kind: Kind | None, kids: Iterable[str]) -> None:
+    audit = AuditLog(key=lambda: audit_key(ring))
+    for kid in kids:
+        audit.record(EVENTS[step], use=ring.use, kind=kind, kid=kid, by="operator")
+    audit.close()
 
 
 def named_in_configuration() -> frozenset[str]:
@@ -90,7 +112,7 @@ def named_in_configuration() -> frozenset[str]:
         return parts.protocols.saml.named_keys()
 
 
-_STEPS: Mapping[str, Callable[[KeyRing, Kind, Loaded, Parts | None], dict[str, Any]]] = {
+_STEPS: Mapping[Step, Callable[[KeyRing, Kind, Loaded, Parts | None], dict[str, Any]]] = {
     "publish": _publish,
     "activate": _activate,
     "retire": _retire,
@@ -110,6 +132,17 @@ def _objections(ring: KeyRing, kind: Kind, parts: Parts | None) -> list[str]:
     if waiting:
         found.append(f"Nothing shows that these applications have fetched the new key: {', '.join(waiting)}. Ask them, or look below.")
     return found
+
+
+def _agenda(loaded: Loaded, use: Use, kind: Kind) -> list[Change]:
+    """What comes by itself; nothing where the calendar is off."""
+    settings = loaded.config.keys
+    planned = changes(read_ring(settings.folder), use, settings) if use in settings.calendar else []
+    return [each for each in planned if each.kind == kind]
+
+
+def _planned(change: Change) -> dict[str, object]:
+    return {"step": change.step, "kid": change.kid, "at": change.at}
 
 
 def _readers(parts: Parts, key: EveryKey) -> dict[str, Any]:
@@ -139,6 +172,8 @@ def _tell(report: Mapping[str, Any], watched: EveryKey | None, use: Use) -> None
         say(f"{key['state']:8} {key['kid']}  since {_day(key['since'])}")
     for kid in report.get("retired", ()):
         say(f"dropped  {kid}")
+    for planned in report["calendar"]:
+        say(f"calendar: {planned['step']} {planned['kid']} from {_day(planned['at'])} on")
     if "applications" in report and watched is not None:
         _tell_readers(report, watched)
     if use == "oidc":

@@ -3,7 +3,8 @@
 SAML and everything else change keys each in its own time, from one folder: a key stands for itself in each of the two uses.
 The current key signs and the others are published beside it, so that a change of key surprises nobody (S38): `publish` the next
 one, `activate` it when vendors have had time to fetch it, `retire` the old one. A retired key is dropped by itself after its time.
-Keys are parsed once; a ring that was changed by `idp keys rotate` is seen by running workers within a second.
+Keys are parsed once; a ring that was changed, by `idp keys rotate` or by the calendar (`calendar.py`), is seen by running workers within
+a second.
 """
 
 from __future__ import annotations
@@ -55,6 +56,13 @@ class KeySettings(Settings):
     """Size of a new RSA key: 2048, 3072 or 4096 (SDP-MD06). Larger keys sign more slowly."""
     retired_life: Duration = _RETIRED_LIFE
     """How long a key that was replaced is still published. `idp keys rotate ... --retire` drops it earlier."""
+    calendar: tuple[Use, ...] = ()
+    """Whose keys change by themselves: ["oidc"] for all that is verified by our JWK set. "saml" may stand here, too, and then waits with
+    each change until every application has fetched the next key. All instances must share the folder, and be able to write to it."""
+    current_life: Duration = 90 * 86400
+    """How long a key signs, where [keys] calendar changes it."""
+    next_life: Duration = 7 * 86400
+    """How long the next key is published at least before the calendar lets it sign. Vendors may keep our JWK set for five minutes."""
 
 
 class KeyRing:

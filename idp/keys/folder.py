@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, TextIO, cast, get_args
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -172,12 +172,20 @@ def _write_private(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """One process at a time changes the folder. Whatever the disk says no to is a KeyProblem."""
+def locked(folder: Path, *, wait: bool = True) -> Iterator[bool]:
+    """One process at a time changes the folder; False when another does just now and we do not wait. Whatever the disk says no to is a
+    KeyProblem."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with open(folder / ".lock", "w", encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+            yield _lock(lock, wait=wait)
     except OSError as error:
         raise KeyProblem(f"The key folder {folder} cannot be written to: {error.strerror}.") from None
+
+
+def _lock(file: TextIO, *, wait: bool) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

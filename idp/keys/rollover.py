@@ -28,9 +28,12 @@ def activated(entries: Sequence[Entry], chosen: Entry, use: Use, *, now: int) ->
     return moved
 
 
-def without_retired(entries: Sequence[Entry], use: Use, *, keep: Collection[str]) -> tuple[list[Entry], list[Entry]]:
-    """What stays, and what goes: retired keys lose the use, and one without any use goes unless a client names it (`keep`)."""
-    left = [_dropped(each, use) if _is_retired(each, use) else each for each in entries]
+def without_retired(
+    entries: Sequence[Entry], use: Use, *, keep: Collection[str], kids: Collection[str] | None = None
+) -> tuple[list[Entry], list[Entry]]:
+    """What stays, and what goes: retired keys (of those `kids`, or all) lose the use, and one without any use goes unless a client names
+    it (`keep`)."""
+    left = [_dropped(each, use) if _is_retired(each, use) and (kids is None or each.kid in kids) else each for each in entries]
     gone = [each for each in left if not each.standings and each.kid not in keep]
     return [each for each in left if each.standings or each.kid in keep], gone
 

@@ -70,9 +70,17 @@ class MemberDesk:
         self._audit = audit
         self._now = now
 
-    def applications(self, session: Session) -> list[Application]:
-        """By name: those that the member can begin with, and those that have got something. Raises StoreUnavailable."""
-        subject = self._subject(session.subject_id)
+    def applications(self, session: Session) -> list[Application] | None:
+        """By name: those that the member can begin with, and those that have got something. None when the login turns out to be disabled:
+        then all sessions of it have just been ended (S49). Raises StoreUnavailable."""
+        try:
+            subject = self._subjects.current(session.subject_id)
+        except Unavailable:
+            subject = None  # the membership system is away and nothing is remembered: the page does without values then
+        else:
+            if subject is None:
+                self._logout.end_all_of(session.subject_id, reason="subject_gone")
+                return None
         got = self._disclosures.of_subject(session.subject_id)
         agreed = {consent.client_id for consent in self._consents.of_subject(session.subject_id)}
         listed = self._clients.snapshot().clients
@@ -114,13 +122,6 @@ class MemberDesk:
             protocol.withdraw(session.subject_id, client_id)
         self._disclosures.forget(session.subject_id, client_id)
         self._audit.record("member.disconnected", client=client_id, subject=session.subject_id, session=session.id)
-
-    def _subject(self, subject_id: str) -> Subject | None:
-        """None when the membership system is away and nothing is remembered: the page does without values then."""
-        try:
-            return self._subjects.current(subject_id)
-        except Unavailable:
-            return None
 
     def _application(self, client: Client, subject: Subject | None, last: Disclosure | None, *, agreed: bool) -> Application:
         protocol: object = self._protocols.get(client.protocol)

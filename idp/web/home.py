@@ -35,14 +35,15 @@ def home_pages(gateway: Gateway, desk: MemberDesk | None = None) -> Blueprint:
         session = gateway.session()
         said = gateway.browser.kept(_SAID)
         gateway.browser.forget(_SAID)
-        if session is None or desk is None:
-            return render("home.html", session=session, mine=False, said="")
+        applications = desk.applications(session) if session and desk else None
+        if session is None or desk is None or applications is None:
+            return render("home.html", session=None if desk else session, mine=False, said="")
         return render(
             "home.html",
             session=session,
             mine=True,
             said=_SENTENCES.get(said, ""),
-            applications=desk.applications(session),
+            applications=applications,
             devices=desk.devices(session),
             sign_ins=desk.sign_ins(session),
             form_token=gateway.browser.form_token("member"),

@@ -63,6 +63,14 @@ class TestApplications:
         assert "<dt>Chapter</dt><dd>nothing at the moment</dd>" in page
         assert "The wiki" in page
 
+    def test_S49_I17_opening_the_page_of_a_disabled_login_ends_its_sessions(self, site: Site) -> None:
+        visitor = site.signed_in()
+        sign_in(site)
+        del site.house.members.by_id["101"]
+        site.house.store.delete("subject", "101")
+        assert "You are signed in" not in visitor.get("/").text
+        assert site.house.sessions.of_subject("101") == []
+
     def test_the_page_comes_without_values_while_the_membership_system_is_away(self, site: Site) -> None:
         visitor = site.signed_in()
         told(site, "lms", ["email"])
