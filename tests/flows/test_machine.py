@@ -23,7 +23,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
 from tests.conformance.association import Vendors
-from tests.machine.rules import BROWSERS, CLIENTS, SessionMachine, secret_in
+from tests.machine.rules import BROWSERS, CLIENTS, secret_in
+from tests.machine.story import StoryMachine
 from tests.machine.world import SECRET, Reply, clients_table, form_token, people_table, session_named_in, sign_on_path
 from tests.server import Server
 
@@ -83,7 +84,7 @@ class Running:
         self.vendors.close()
 
 
-class RacingMachine(SessionMachine):
+class RacingMachine(StoryMachine):
     """With steps that several requests take at once."""
 
     met: ClassVar[Counter[str]] = Counter()
@@ -125,7 +126,7 @@ class RacingMachine(SessionMachine):
     def several_tabs_finish_one_request(self) -> None:
         waiting = next(each for each in reversed(self.model.waiting) if not each.over)
         session = self.session_of(waiting.owner)
-        if session is None or self.is_gone(session) or waiting.at_login is None or waiting.wants_login(session):
+        if session is None or self.is_gone(session) or waiting.at_login is None or waiting.wants_login(session, self.now):
             return
         sent = self.cookie_of(waiting.owner)
         replies = self.at_once(lambda _: self.world.ask("GET", f"/signon/{waiting.id}", {}, sent))

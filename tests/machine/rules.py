@@ -59,7 +59,7 @@ class SessionMachine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.world = self.make_world()
-        self.model = Model()
+        self.model = Model(self.world.now)
         self.jars = [Jar(self.world), Jar(self.world)]
         self.before = self.world.notices()
 
@@ -103,15 +103,17 @@ class SessionMachine(RuleBasedStateMachine):
     def the_browser_goes_on(self, browser: int, number: int) -> None:
         """Forward, or back to what it did before; also to what the other browser does."""
         waiting = pick(self.model.waiting, number)
-        if waiting is None:
-            return
+        if waiting:
+            self.goes_on(browser, waiting)
+
+    def goes_on(self, browser: int, waiting: Waiting) -> None:
         session = self.session_of(browser)
         mine = self.model.found(waiting.id, browser)
         reply = self.jars[browser].ask("GET", f"/signon/{waiting.id}")
         if mine is None:
             assert reply.status == 400, "I6, I7: a request is finished once, and only by the browser that began it"
             self.met["a request that is over or another browser's"] += 1
-        elif mine.wants_login(session):
+        elif mine.wants_login(session, self.now):
             assert reply.asked.get("request") == mine.id, "I4: a fresh request is never met by an old login"
             self.met["a request that still wants a login"] += 1
         else:
@@ -132,7 +134,7 @@ class SessionMachine(RuleBasedStateMachine):
         if (waiting and mine is None) or (mine and mine.at_login is None):
             self.look_who_is_there(browser)
             return self.step()
-        if session and not (mine and mine.wants_login(session)):
+        if session and not (mine and mine.wants_login(session, self.now)):
             assert reply.path == (f"/signon/{mine.id}" if mine else "/"), "the page and the way back agree"
             self.met["a sign-in page that is not needed"] += 1
         else:
@@ -207,15 +209,19 @@ class SessionMachine(RuleBasedStateMachine):
         issued = pick(self.model.issued, number)
         if issued is None:
             return
-        by = client or issued.client
-        if (by in OIDC) != (issued.client in OIDC):
-            return
+        self.redeemed(issued, client or issued.client, keep)
+        self.step()
+
+    def redeemed(self, issued: Issued, by: str, keep: bool) -> None:
         fresh, now = not issued.spent, self.now
         if not self.world.exact and abs(issued.until - now) <= 2:
             return  # the server's second may be another
         known = now < issued.until
         good = fresh and known and by == issued.client and issued.session.lives(now)
         reply = self.redeem(issued.secret, by, keep)
+        if (by in OIDC) != (issued.client in OIDC):
+            assert reply.status >= 400, "I15: a code is no ticket, and a ticket no code"
+            return
         if known and not (issued.session.told and fresh):
             issued.spent = True
         if not fresh and issued.family:
@@ -231,7 +237,6 @@ class SessionMachine(RuleBasedStateMachine):
             assert reply.status == 200, reply.text
             self.received(issued, json.loads(reply.text), now)
             self.met["a redeemer"] += 1
-        self.step()
 
     @precondition(lambda self: self.model.families)
     @rule(number=PICKS, older=st.integers(0, 2))
@@ -356,12 +361,12 @@ class SessionMachine(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.world.pass_time(seconds)
         if seconds > 120:
-            self.world.look_for_expired()
-            for session in self.model.sittings:
-                if not session.ended and session.expires // 60 < self.now // 60:
-                    self.met["an expiry"] += 1
-                    self.model.end(session)
+            self.the_server_looks_for_expired()
         self.step()
+
+    def the_server_looks_for_expired(self) -> None:
+        self.world.look_for_expired()
+        self.met["an expiry"] += self.model.look_for_expired() if self.world.exact else 0
 
     @precondition(lambda self: self.world.exact and self.model.sittings)
     @rule(browser=BROWSERS)
@@ -392,7 +397,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     def started(self, browser: int, client: str, kind: str, session: Sitting | None, reply: Reply) -> None:
         """After a request of which the browser's session is known."""
-        if session and kind != "fresh":
+        if session and session.will_do(kind, self.now):
             return self.answered(browser, client, kind, session, reply)
         assert not secret_in(reply), "I1, I4: no answer without a live session, nor by an old login to a fresh request"
         if kind == "passive":
@@ -457,7 +462,7 @@ class SessionMachine(RuleBasedStateMachine):
                 assert told[client, name] == due[client, session.id], "I19: of the right session"
 
         for session in self.model.sittings:
-            if session.told and not session.proven:
+            if session.ended and not session.proven:
                 session.proven = True
                 self.prove_dead(session)
 

@@ -20,6 +20,8 @@ TOLD = frozenset({"rp", "forum", "events"})
 """Clients that take notices; wiki has no way to be told."""
 CODE_LIFE, TICKET_LIFE, ACCESS_LIFE = 60, 30, 600
 IDLE, ABSOLUTE = 3600, 12 * 3600
+MAX_AGE = 30
+"""What a request of the kind "recent" says of the login: at most so many seconds old."""
 
 _OIDC = """
 [clients.{id}]
@@ -109,6 +111,31 @@ class World(Protocol):
         """How often each client was told of the end of each session, by the name that the client knows."""
 
 
+class TimedWorld(World, Protocol):
+    """One whose clock stands still until it is moved, and whose workers' own rounds are made by hand."""
+
+    def set_dead(self, clients: frozenset[str]) -> None:
+        """Their servers do not answer from now on, the others' do."""
+
+    def tell_what_is_due(self) -> None:
+        """The queue of notices, as a worker runs it."""
+
+    def retry(self, notice_id: str) -> str | None:
+        """The operator's command: tries one notice now; why it failed, "" for a success, None when there is none."""
+
+    def drop(self, notice_id: str) -> bool:
+        """The operator's command: gives one up."""
+
+    def waiting(self) -> dict[str, int]:
+        """The notices that wait, with the time of the next try."""
+
+    def leave_untold(self, session_id: str) -> bool:
+        """A worker ends the session and is killed before it tells anybody; whether there was one to end."""
+
+    def finish_left(self) -> int:
+        """A worker's look at what others have left; how many sessions."""
+
+
 @dataclass
 class Jar:
     """A browser's cookies."""
@@ -150,11 +177,11 @@ def client_headers(client: str) -> dict[str, str]:
 
 
 def sign_on_path(client: str, kind: str) -> tuple[str, dict[str, str]]:
-    """Where a client sends the browser, and what it asks for: plain, fresh or passive."""
+    """Where a client sends the browser, and what it asks for: plain, fresh, recent or passive."""
     if client in VENDORS:
         return "/token/signon", {"client": client, **({} if kind == "plain" else {kind: "1"})}
     asked = {"response_type": "code", "client_id": client, "redirect_uri": f"https://{client}.example.org/back", "scope": "openid"}
-    prompts = {"fresh": {"prompt": "login"}, "passive": {"prompt": "none"}, "plain": {}}
+    prompts = {"fresh": {"prompt": "login"}, "passive": {"prompt": "none"}, "plain": {}, "recent": {"max_age": str(MAX_AGE)}}
     return "/oauth/authorize", {**asked, "state": "s", "nonce": "n", **prompts[kind]}
 
 

@@ -71,6 +71,15 @@ def test_after_a_day_nothing_of_an_expired_session_is_left(house: House) -> None
     assert not house.store.list("session")
 
 
+def test_a_look_within_the_minute_of_an_end_does_not_pass_it_over(house: House) -> None:
+    house.now.time += 30 - house.now.time % 60
+    told_of(house)
+    house.now.time += IDLE - 20
+    assert look(house) == 0
+    house.now.time += 120
+    assert look(house) == 1
+
+
 def test_one_of_several_servers_looks(house: House) -> None:
     for _ in range(6):
         house.session()
