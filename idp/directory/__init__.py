@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from idp.errors import IdpError, Unavailable
 from idp.secret import Secret
@@ -151,6 +151,18 @@ class DriftReader(Protocol):
 
     def drift(self) -> list[Drift]:
         """Everything that has changed. Raises DirectoryUnavailable."""
+
+
+LineState = Literal["closed", "open", "half open"]
+"""Of a circuit breaker: closed, calls pass; open, none do; half open, the next one tries."""
+
+
+@runtime_checkable
+class LineReader(Protocol):
+    """An ability that some directories have besides: to say how the lines to iMIS stand, as this process sees it."""
+
+    def lines(self) -> Mapping[str, LineState]:
+        """By name, such as "REST". Asks nobody."""
 
 
 @runtime_checkable

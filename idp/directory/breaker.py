@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from idp.clock import Now
-from idp.directory import DirectoryUnavailable
+from idp.directory import DirectoryUnavailable, LineState
 
 _WINDOW = 30  # seconds that are looked back on
 _FEWEST = 10  # calls in the window before it is judged
@@ -43,6 +43,13 @@ class Breaker:
             self._failed(error.received)
             raise
         self._succeeded()
+
+    @property
+    def state(self) -> LineState:
+        with self._lock:
+            if self._opened is None:
+                return "closed"
+            return "open" if self._opened + _REST > self._now() else "half open"
 
     def _admit(self) -> None:
         with self._lock:

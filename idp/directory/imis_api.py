@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from idp.clock import Now
-from idp.directory import DirectoryUnavailable
+from idp.directory import DirectoryUnavailable, LineState
 from idp.directory.deadline import Deadline, TooLate
 from idp.directory.imis_fields import plain, read_page
 from idp.directory.imis_http import Call, ImisHttp, Reply
@@ -30,6 +30,11 @@ class ImisApi:
         self._http = ImisHttp(settings, now=now)
         self._token_path = settings.token_path
         self._token = ServiceToken(settings, self._http, store=store, now=now)
+
+    @property
+    def state(self) -> LineState:
+        """Of the line to iMIS."""
+        return self._http.state
 
     def is_late(self) -> bool:
         """Whether iMIS leaves questions unanswered just now."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from idp.clock import Now
-from idp.directory import DirectoryUnavailable, Drift, LoginLocked, PasswordExpired, Subject
+from idp.directory import DirectoryUnavailable, Drift, LineState, LoginLocked, PasswordExpired, Subject
 from idp.directory.bulkhead import Bulkhead
 from idp.directory.credential import fold, usable
 from idp.directory.deadline import Deadline
@@ -93,6 +93,9 @@ class ImisSoapDirectory:
         extent = "attributes by REST" if self._contacts else "user names and roles only, since service_username is not set"
         warnings = "".join(f" ATTENTION: {problem.sentence}." for problem in drift)
         return f"The membership service at {self._settings.site_url} answers; {extent}.{warnings}"
+
+    def lines(self) -> dict[str, LineState]:
+        return {"SOAP": self._service.state, **({"REST": self._api.state} if self._api else {})}
 
     def drift(self) -> list[Drift]:
         if self._contacts is None:

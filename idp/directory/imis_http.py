@@ -18,7 +18,7 @@ import urllib3
 from urllib3 import exceptions
 
 from idp.clock import Now
-from idp.directory import DirectoryUnavailable
+from idp.directory import DirectoryUnavailable, LineState
 from idp.directory.breaker import Breaker
 from idp.directory.deadline import Deadline, TooLate
 from idp.directory.patience import Patience
@@ -90,6 +90,10 @@ class ImisHttp:
         if status == 429:
             self._pause.begin(call, headers.get("Retry-After"))
         return reply
+
+    @property
+    def state(self) -> LineState:
+        return self._breaker.state
 
     def is_late(self) -> bool:
         """Whether iMIS leaves questions unanswered just now."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from idp.clock import Now
-from idp.directory import DirectoryUnavailable, Drift, NewPerson, Subject
+from idp.directory import DirectoryUnavailable, Drift, LineState, NewPerson, Subject
 from idp.directory.bulkhead import Bulkhead
 from idp.directory.credential import fold, usable
 from idp.directory.deadline import Deadline
@@ -33,8 +33,8 @@ class ImisRestDirectory:
         self._api = ImisApi(settings, store=store, now=now)
         self._contacts = ContactReader(settings, self._api, roles=settings.read_roles, store=store, now=now)
         self._accounts = ImisAccounts(settings, self._api, self._contacts)
-        service = MembershipService(settings, now=now) if settings.login_cookie else None
-        self._door = BrowserDoor(settings, self._api, service, self._contacts.by_username, store=store, now=now)
+        self._service = MembershipService(settings, now=now) if settings.login_cookie else None
+        self._door = BrowserDoor(settings, self._api, self._service, self._contacts.by_username, store=store, now=now)
         self._bulkhead = Bulkhead(
             settings.max_concurrent, waiting=settings.max_waiting, seconds=settings.wait_timeout, late=self._api.is_late
         )
@@ -64,6 +64,9 @@ class ImisRestDirectory:
             drift = "".join(f" ATTENTION: {problem.sentence}." for problem in self._contacts.drift(deadline))
         known = f"{self._settings.service_username} has the roles {', '.join(roles) or 'none'}"
         return f"iMIS at {self._settings.base} answers; {known}.{drift}"
+
+    def lines(self) -> dict[str, LineState]:
+        return {"REST": self._api.state, **({"SOAP": self._service.state} if self._service else {})}
 
     def drift(self) -> list[Drift]:
         with self._operation() as deadline:

@@ -21,7 +21,7 @@ from zeep.wsdl.bindings import Soap11Binding
 from zeep.wsdl.utils import etree_to_string
 
 from idp.clock import Now
-from idp.directory import DirectoryUnavailable
+from idp.directory import DirectoryUnavailable, LineState
 from idp.directory.deadline import Deadline
 from idp.directory.imis_http import Call, ImisHttp
 from idp.directory.settings import ImisRestSettings
@@ -53,6 +53,11 @@ class MembershipService:
         self._stale_at = 0
         self._lock = threading.Lock()
         self._client: zeep.Client | None = None
+
+    @property
+    def state(self) -> LineState:
+        """Of the line to iMIS."""
+        return self._transport.state
 
     def is_late(self) -> bool:
         """Whether iMIS leaves questions unanswered just now."""
@@ -123,6 +128,10 @@ class _Door(Transport):
         self._errand: ContextVar[_Errand] = ContextVar("errand")
         self.binding_classes = [Soap11Binding]  # of HTTP-POST and SOAP 1.2 nothing is read
         self._close_session = False  # zeep's __del__ asks for it
+
+    @property
+    def state(self) -> LineState:
+        return self._http.state
 
     def is_late(self) -> bool:
         return self._http.is_late()

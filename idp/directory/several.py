@@ -13,6 +13,8 @@ from idp.directory import (
     DirectoryUnavailable,
     Drift,
     DriftReader,
+    LineReader,
+    LineState,
     NameFinder,
     NewPerson,
     SignInBarred,
@@ -97,6 +99,11 @@ class SeveralDirectories:
             except DirectoryUnavailable as error:
                 raise _of(named, error) from None
         return " ".join(said)
+
+    def lines(self) -> dict[str, LineState]:
+        """Of all that have any."""
+        able = ((named.name, named.directory) for named in self.directories if isinstance(named.directory, LineReader))
+        return {f"{name}: {line}": state for name, reader in able for line, state in reader.lines().items()}
 
     def drift(self) -> list[Drift]:
         """Of all that can tell. Raises DirectoryUnavailable with the first that does not answer."""

@@ -21,7 +21,7 @@ Record = dict[str, Any]
 
 INDEXED: Mapping[str, tuple[str, ...]] = {
     "client": (),
-    "code": ("session_id", "family"),
+    "code": ("session_id",),
     "consent": ("subject_id",),
     "disclosure": ("subject_id",),
     "document": (),
@@ -29,6 +29,8 @@ INDEXED: Mapping[str, tuple[str, ...]] = {
     "entrance": (),
     "grace": ("subject_id",),
     "handle": (),
+    "key_witness": (),
+    "lease": (),
     "letter": (),
     "link": ("subject_id",),
     "logout": (),

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC
 from typing import Any, TypeVar
 
 from bson.codec_options import DatetimeConversion
@@ -18,6 +19,7 @@ from pymongo.server_api import ServerApi
 from idp.clock import Now, utc_now
 from idp.store import INDEXED, Record, Stored, StoreUnavailable
 from idp.store.record import EMPTY, findable_field, pack, plain, text_of, unpack
+from idp.store.server import DatabaseServer
 
 Document = dict[str, Any]
 Result = TypeVar("Result")
@@ -122,9 +124,19 @@ class MongoStore:
         return 0  # the TTL index does it
 
     def ping(self) -> str:
-        with self._answering():
-            version = int(self._connection().client.admin.command("hello")["maxWireVersion"])
+        version = int(self._hello()["maxWireVersion"])
         return f"mongodb {_RELEASES.get(version, f'of wire version {version}')}"
+
+    def inspect(self) -> DatabaseServer:
+        """`Inspectable`: what the primary says of itself."""
+        said = self._hello()
+        data = [*said.get("hosts", ()), *said.get("passives", ())]
+        clock = int(said["localTime"].replace(tzinfo=UTC).timestamp())
+        return DatabaseServer(said.get("setName", ""), len(data), clock, int(said["maxWireVersion"]))
+
+    def _hello(self) -> Document:
+        with self._answering():
+            return self._connection().client.admin.command("hello")
 
     def close(self) -> None:
         connection = self._connections.pop(os.getpid(), None)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import smtplib
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -58,6 +59,11 @@ def mail_renderer(pages: Environment, folder: Path | None) -> Render:
     return lambda template, values: letters.get_template(template).render(values)
 
 
+def check_letters(folder: Path | None) -> None:
+    """Whether the association's own letters can be read. Raises ConfigError."""
+    mail_renderer(Environment(autoescape=True), folder)
+
+
 def _problem(letters: Environment, name: str) -> str:
     try:
         letters.get_template(name)
@@ -66,6 +72,17 @@ def _problem(letters: Environment, name: str) -> str:
     except UnicodeDecodeError:
         return f"mail.templates: {name.removeprefix('mail/')} is not UTF-8"
     return ""
+
+
+@contextmanager
+def mail_session(settings: MailSettings) -> Iterator[smtplib.SMTP]:
+    """The mail server, encrypted and let in as the settings want. Raises what SMTP and sockets raise."""
+    with smtplib.SMTP(settings.host, settings.port, timeout=settings.timeout) as server:
+        if settings.starttls:
+            server.starttls(context=ssl.create_default_context())
+        if settings.username and settings.password:
+            server.login(settings.username, settings.password.reveal())
+        yield server
 
 
 class Mailer:
@@ -107,10 +124,5 @@ class Mailer:
         return self._render(f"mail/{letter.template}.{form}", values)
 
     def _send(self, message: EmailMessage) -> None:
-        settings = self._settings
-        with smtplib.SMTP(settings.host, settings.port, timeout=settings.timeout) as server:
-            if settings.starttls:
-                server.starttls(context=ssl.create_default_context())
-            if settings.username and settings.password:
-                server.login(settings.username, settings.password.reveal())
+        with mail_session(self._settings) as server:
             server.send_message(message)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from idp import __version__
 from idp.clock import Now
+from idp.directory import Directory, LineReader, LineState
 from idp.errors import IdpError
 from idp.keys import KeyRing, Use
+from idp.keys.calendar import Change
 from idp.sso.client import Clients
 from idp.sso.drift import DriftWatch
 from idp.sso.last_signon import LastSignOns
@@ -30,6 +32,17 @@ class KeyRow:
     state: str
     since: int
     valid_until: int
+
+
+@dataclass(frozen=True)
+class ChangeRow:
+    """What the calendar of keys will do, and when."""
+
+    use: str
+    step: str
+    kind: str
+    kid: str
+    at: int
 
 
 @dataclass(frozen=True)
@@ -52,6 +65,9 @@ class Status:
     """What answers, such as `mongodb 7.0`; empty if nothing does."""
     problems: tuple[str, ...]
     keys: tuple[KeyRow, ...] = ()
+    changes: tuple[ChangeRow, ...] = ()
+    lines: Mapping[str, LineState] = field(default_factory=dict)
+    """The circuit breakers of the membership system, as the worker sees them that answers."""
     drifts: tuple[str, ...] = ()
     clients: tuple[ClientRow, ...] = ()
     queues: Mapping[str, int] = field(default_factory=dict)
@@ -67,6 +83,11 @@ class Status:
         for key in self.keys:
             labels = {"use": key.use, "kid": key.kid, "state": key.state}
             yield "idp_key_valid_until_seconds", "End of the certificate.", labels, key.valid_until
+        for change in self.changes:
+            labels = {"use": change.use, "step": change.step, "kind": change.kind}
+            yield "idp_key_change_seconds", "When the calendar will take the step.", labels, change.at
+        for line, state in self.lines.items():
+            yield "idp_directory_open", "Whether this worker's circuit breaker is open.", {"line": line}, state != "closed"
         for kind, count in self.queues.items():
             yield "idp_waiting", "What waits in the store.", {"kind": kind}, count
         for client in self.clients:
@@ -93,6 +114,8 @@ class StatusReader:
         *,
         store: Store,
         keys: Mapping[Use, KeyRing],
+        changes: Callable[[], Iterable[tuple[Use, Change]]],
+        directory: Directory,
         clients: Clients,
         drift: DriftWatch,
         last_signons: LastSignOns,
@@ -101,6 +124,8 @@ class StatusReader:
     ) -> None:
         self._store = store
         self._keys = keys
+        self._changes = changes
+        self._directory = directory
         self._clients = clients
         self._drift = drift
         self._last_signons = last_signons
@@ -111,12 +136,17 @@ class StatusReader:
         problems: list[str] = []
         store = _or(problems, self._store.ping, "")
         keys: tuple[KeyRow, ...] = _or(problems, self._key_rows, ())
+        changes: tuple[ChangeRow, ...] = _or(problems, self._change_rows, ())
+        lines = self._directory.lines() if isinstance(self._directory, LineReader) else {}
+        problems += sorted({"directory.unavailable" for state in lines.values() if state == "open"})
         if not store:
-            return Status(self._now(), "", tuple(problems), keys)
+            return Status(self._now(), "", tuple(problems), keys, changes, lines)
         return Status(
             self._now(),
             store,
             keys=keys,
+            changes=changes,
+            lines=lines,
             drifts=_or(problems, lambda: tuple(sorted(drift.sentence for drift in self._drift.known())), ()),
             clients=_or(problems, self._client_rows, ()),
             queues=_or(problems, lambda: {kind: len(self._store.list(kind, limit=_MOST)) for kind in _QUEUES}, {}),
@@ -125,6 +155,9 @@ class StatusReader:
 
     def _key_rows(self) -> tuple[KeyRow, ...]:
         return tuple(row for use, ring in self._keys.items() for row in _rows(use, ring))
+
+    def _change_rows(self) -> tuple[ChangeRow, ...]:
+        return tuple(ChangeRow(use, each.step, each.kind, each.kid, each.at) for use, each in self._changes())
 
     def _client_rows(self) -> tuple[ClientRow, ...]:
         looked = self._metadata_looked()

@@ -13,9 +13,10 @@ from urllib.parse import urlencode, urlsplit
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from idp.app import build_parts, create_app_of
+from idp.app import create_app_of
 from idp.config import load
 from idp.demo.imis import SimulatorSettings
+from idp.parts import build_parts
 from idp.store.sqlite import SqliteStore
 from tests.simulated_imis import PEOPLE, SERVICE, SimulatedImis, simulated_imis
 from tests.standin import Clock, Events

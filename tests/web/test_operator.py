@@ -15,9 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from werkzeug.test import TestResponse
 
 from idp import __version__
-from idp.app import Parts, build_parts, create_app_of
+from idp.app import create_app_of
 from idp.config import load
 from idp.keys import KeyRing
+from idp.parts import Parts, build_parts
 from idp.sso.last_signon import LastSignOns
 from idp.store.mongo import MongoStore
 from idp.store.sqlite import SqliteStore
