@@ -1,70 +1,41 @@
-"""create_app: builds every part once and wires them, as one visible list."""
+"""create_app: the web application over the parts, wired as one visible list."""
 
 from __future__ import annotations
 
-import ctypes
-import os
-import signal
-import sys
-import threading
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from multiprocessing.util import Finalize
-from pathlib import Path
+from collections.abc import Mapping
 
 from flask import Flask, Response
 
-from idp.audit import Audit, AuditLog, Listener
+from idp.audit import Audit
 from idp.clock import Now, utc_now
-from idp.config import Config, Loaded, load
-from idp.directory import Accounts, Directory
-from idp.directory.choice import accounts_of, open_directory, ways_of
-from idp.directory.door import Ways
+from idp.config import Config, Loaded
+from idp.directory import Accounts
 from idp.errors import ConfigError
-from idp.keys import USES, KeyRing
-from idp.log import log_as_json
-from idp.protocols.cookie.protocol import CookieProtocol
+from idp.keys import USES
+from idp.keys.calendar import changes
+from idp.keys.folder import read_ring
+from idp.parts import Parts, build_parts
 from idp.protocols.cookie.views import cookie_pages
 from idp.protocols.fedcm.protocol import FedcmProtocol
 from idp.protocols.fedcm.reader import oidc_reader, script_reader, token_reader
 from idp.protocols.fedcm.views import fedcm_pages
-from idp.protocols.jsonp.protocol import JsonpProtocol
 from idp.protocols.jsonp.views import jsonp_pages
 from idp.protocols.oidc.grant.views import grant_pages
-from idp.protocols.oidc.protocol import OidcProtocol
 from idp.protocols.oidc.registration.views import registration_pages
 from idp.protocols.oidc.views import oidc_pages
-from idp.protocols.saml.protocol import SamlProtocol
-from idp.protocols.saml.source.duty import MetadataDuty
-from idp.protocols.saml.source.expiry import Herald
-from idp.protocols.saml.source.federation import Federations
-from idp.protocols.saml.source.refresh import Refresher
 from idp.protocols.saml.views import saml_pages
-from idp.protocols.token.protocol import TokenProtocol
 from idp.protocols.token.views import token_pages
 from idp.sso.account import AccountDesk
 from idp.sso.account_letter import AccountLetters
-from idp.sso.client import Clients
-from idp.sso.disclosure import Disclosures
-from idp.sso.drift import DriftWatch
 from idp.sso.entrance import Entrances
-from idp.sso.expiry import Expiry
 from idp.sso.grace import Grace
-from idp.sso.last_signon import LastSignOns
 from idp.sso.letter import LetterQueue
 from idp.sso.login import LoginDesk, LoginSettings
-from idp.sso.logout import Logout
 from idp.sso.member import MemberDesk
 from idp.sso.password import PasswordRules
-from idp.sso.protocol import ClientProtocol
-from idp.sso.session import Sessions
 from idp.sso.sign_in_log import SignInLog
 from idp.sso.signon import SignOn
-from idp.sso.subject import Subjects
-from idp.sso.ticket import Tickets
 from idp.store import Store
-from idp.store.choice import open_store
 from idp.web.account.link import with_way_back
 from idp.web.account.views import account_pages, change_password_redirect
 from idp.web.address import Proxies
@@ -81,9 +52,8 @@ from idp.web.login import login_pages
 from idp.web.login_page import LoginPage
 from idp.web.logout import logout_pages
 from idp.web.mail import Mailer, mail_renderer
-from idp.web.metric import FOLDER_VARIABLE, Metrics
+from idp.web.metric import Metrics
 from idp.web.operator import OperatorDoor, operator_pages
-from idp.web.outbound import Outbound
 from idp.web.page import protect
 from idp.web.profile_desk import ProfileDesk
 from idp.web.refusal import install
@@ -92,137 +62,9 @@ from idp.web.status import StatusReader
 from idp.web.trace import trace
 from idp.web.vendors.views import VendorProtocol
 
-STORE_VARIABLE = "IDP_RUNNING_STORE"
-"""Where `idp run` tells its workers which store was chosen; the value is a URL and may hold a password."""
-CONFIG_VARIABLE = "IDP_CONFIG"
 LETTERS = "idp.letters"
 """Under which name an application has its LetterQueue among its extensions."""
 _BIGGEST_REQUEST = 512 * 1024
-_PR_SET_PDEATHSIG = 1  # prctl(2)
-_SWEEP_EVERY = 60  # seconds
-
-
-@dataclass(frozen=True)
-class Protocols:
-    """Every way to ask and to answer."""
-
-    saml: SamlProtocol
-    oidc: OidcProtocol
-    token: TokenProtocol
-    cookie: CookieProtocol
-    jsonp: JsonpProtocol
-
-    def by_name(self) -> dict[str, ClientProtocol]:
-        return {each.name: each for each in (self.saml, self.oidc, self.token, self.cookie, self.jsonp)}
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Everything below HTTP: what the server and the operator's commands both need."""
-
-    config: Config
-    store: Store
-    keys: KeyRing
-    directory: Directory
-    accounts: Accounts | None
-    ways: Ways
-    clients: Clients
-    sessions: Sessions
-    subjects: Subjects
-    drift: DriftWatch
-    tickets: Tickets
-    protocols: Protocols
-    logout: Logout
-    outbound: Outbound
-    refresher: Refresher
-    audit: Audit
-    now: Now
-    last_signons: LastSignOns
-    disclosures: Disclosures
-
-
-def build_parts(
-    loaded: Loaded, store: Store, *, audit: Audit | None = None, now: Now = utc_now, listeners: Sequence[Listener] = ()
-) -> Parts:
-    """The parts, in the order in which they need one another."""
-    config = loaded.config
-    url = config.server.url
-    keys = KeyRing(config.keys.folder, retired_life=config.keys.retired_life, now=now)
-    last_signons = LastSignOns(store, now=now)
-    disclosures = Disclosures(store, session_life=config.session.absolute, now=now)
-    audit = audit or AuditLog(key=lambda: audit_key(keys), now=now, listeners=(last_signons.hear, disclosures.hear, *listeners))
-    directory = open_directory(config.directory, store=store, now=now)
-    outbound = Outbound(config.outbound, audit=audit)
-    federations = Federations(config.saml, store, fetch=outbound.download, audit=audit, now=now)
-    clients = Clients(loaded.file_clients(), store=store, read=loaded.read_client, audit=audit, elsewhere=federations.client)
-    refresher = Refresher(config.saml, clients=clients, store=store, fetch=outbound.download, audit=audit, now=now)
-    sessions = Sessions(store, config.session, now=now)
-    subjects = Subjects(
-        directory,
-        store,
-        config.freshness,
-        audit=audit,
-        now=now,
-        gone=lambda subject_id: logout.end_all_of(subject_id, reason="subject_gone"),  # it is made below, long before anybody is gone
-    )
-    drift = DriftWatch(directory, store, every=config.freshness.queries, audit=audit, now=now)
-    tickets = Tickets(store, sessions, kind="ticket", life=30, now=now)
-    codes = Tickets(store, sessions, kind="code", life=60, now=now)
-    protocols = Protocols(
-        saml=SamlProtocol(
-            config.saml,
-            url=url,
-            clients=clients,
-            sessions=sessions,
-            keys=keys.of("saml"),
-            pairwise=keys.pairwise,
-            store=store,
-            audit=audit,
-            now=now,
-            find_subject=lambda subject_id, max_age: subjects.current(subject_id, max_age=max_age),  # which is built below
-            federations=federations,
-        ),
-        oidc=OidcProtocol(
-            url,
-            clients=clients,
-            keys=keys,
-            store=store,
-            sessions=sessions,
-            codes=codes,
-            subjects=subjects,
-            gone=lambda subject_id: logout.end_all_of(subject_id, reason="subject_gone"),  # it is made below
-            fetch=outbound.get,
-            audit=audit,
-            now=now,
-            server=config.oidc,
-            certificates=bool(config.server.certificate_header),
-        ),
-        token=TokenProtocol(url=url, clients=clients, keys=keys, tickets=tickets, now=now),
-        cookie=CookieProtocol(url=url, clients=clients, keys=keys, tickets=tickets, now=now),
-        jsonp=JsonpProtocol(url=url, clients=clients, keys=keys, tickets=tickets, now=now),
-    )
-    ways = ways_of(directory, config.directory)
-    logout = Logout(
-        sessions=sessions,
-        protocols=protocols.by_name(),
-        messenger=outbound,
-        store=store,
-        audit=audit,
-        now=now,
-        url=url,
-        exit_of=ways.exit_of,
-        knows=lambda client_id: clients.get(client_id) is not None,
-    )
-    accounts = accounts_of(directory)
-    return Parts(
-        config, store, keys, directory, accounts, ways, clients, sessions, subjects, drift, tickets, protocols, logout, outbound,
-        refresher, audit, now, last_signons, disclosures
-    )  # fmt: skip
-
-
-def audit_key(keys: KeyRing) -> bytes:
-    """What seals the audit log; it is made of the secret that is backed up with the keys."""
-    return keys.pairwise("audit", "chain").encode()
 
 
 def create_app(loaded: Loaded, store: Store, *, audit: Audit | None = None, now: Now = utc_now) -> Flask:
@@ -337,9 +179,12 @@ def _status_reader(parts: Parts) -> StatusReader:
         notes = {source.key: parts.refresher.note(source).looked for source in parts.refresher.sources()}
         return {key.partition(":")[2]: looked for key, looked in notes.items() if looked and key.startswith(("client:", "member:"))}
 
+    keys = parts.config.keys
     return StatusReader(
         store=parts.store,
         keys={use: parts.keys.of(use) for use in USES},
+        changes=lambda: [(use, each) for use in keys.calendar for each in changes(read_ring(keys.folder), use, keys)],
+        directory=parts.directory,
         clients=parts.clients,
         drift=parts.drift,
         last_signons=parts.last_signons,
@@ -416,42 +261,3 @@ def _letter_queue(app: Flask, parts: Parts, accounts: Accounts) -> LetterQueue:
     queue = LetterQueue(parts.store, write=writer.write, send=mailer.send, life=life, audit=parts.audit, now=parts.now)
     app.extensions[LETTERS] = queue
     return queue
-
-
-def worker_app() -> Flask:
-    """The application of one worker process, told by its environment which configuration and store to use."""
-    die_with_parent()
-    log_as_json()
-    loaded = load(Path(os.environ[CONFIG_VARIABLE]))
-    store = open_store(os.environ[STORE_VARIABLE], timeout=loaded.config.store.timeout)
-    figures = os.environ.get(FOLDER_VARIABLE)
-    metrics = Metrics(Path(figures) if figures else None)
-    parts = build_parts(loaded, store, listeners=(metrics.hear,))
-    if isinstance(parts.audit, AuditLog):
-        Finalize(None, parts.audit.close, exitpriority=1)  # a worker is a child of multiprocessing, which runs no atexit
-    threading.Thread(target=_attend, args=(parts,), daemon=True).start()
-    parts.logout.begin()
-    app = create_app_of(parts, metrics)
-    if LETTERS in app.extensions:
-        app.extensions[LETTERS].begin()  # there may be some that a killed worker has left
-    return app
-
-
-def _attend(parts: Parts) -> None:
-    """What is to be done every minute. The sweep only frees room: what has expired is gone without it."""
-    herald = Herald(parts.store, audit=parts.audit, now=parts.now)
-    expiry = Expiry(parts.sessions, parts.logout, parts.store, now=parts.now)
-    metadata = MetadataDuty(parts.refresher, herald, parts.protocols.saml.known)
-    while True:
-        for duty in (parts.drift.look, metadata.look, expiry.look, parts.store.sweep):
-            try:
-                duty()
-            except Exception as error:  # one duty that fails keeps no other from being done
-                parts.audit.record("server.duty_failed", cause=getattr(error, "cause", type(error).__name__))
-        time.sleep(_SWEEP_EVERY)
-
-
-def die_with_parent() -> None:
-    """A worker whose server was killed would keep the port, without the embedded store: on Linux it goes, too (F2)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

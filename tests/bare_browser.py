@@ -39,6 +39,11 @@ class BareBrowser:
         except (ConnectionError, http.client.HTTPException):
             return self.again().ask(method, path)
 
+    @property
+    def cookie_header(self) -> dict[str, str]:
+        """What it sends with a request."""
+        return {"Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items())}
+
     def cookie_names(self) -> set[str]:
         return set(self._cookies)
 
@@ -47,7 +52,7 @@ class BareBrowser:
 
     def ask(self, method: str, path: str, body: str = "", headers: dict[str, str] | None = None) -> tuple[int, str, str]:
         """Status, Location and text of one request."""
-        sent = {"Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items()), **(headers or {})}
+        sent = {**self.cookie_header, **(headers or {})}
         if body:
             sent["Content-Type"] = "application/x-www-form-urlencoded"
         self._connection.request(method, path, body or None, sent)

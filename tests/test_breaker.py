@@ -123,3 +123,13 @@ def test_calls_run_side_by_side(line: Line) -> None:
             side_by_side.wait(30)
 
     assert at_once(4, act) == [None] * 4
+
+
+def test_5_2_it_says_how_it_stands(line: Line) -> None:
+    said = [line.breaker.state]
+    line.open()
+    said.append(line.breaker.state)
+    line.now.seconds += 15
+    said.append(line.breaker.state)
+    line.call(good=True)
+    assert [*said, line.breaker.state] == ["closed", "open", "half open", "closed"]

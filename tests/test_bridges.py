@@ -15,12 +15,12 @@ from urllib.parse import urlencode
 import pytest
 from lxml import etree
 
-from idp.app import Parts, build_parts
 from idp.bridges import Bridge, bridge_names, read_bridge
 from idp.bridges.settings import BridgeSettings, PlaceholderSettings, read_header
 from idp.config import PROTOCOLS, ClientTable, load
 from idp.directory import Subject
 from idp.errors import ConfigError
+from idp.parts import Parts, build_parts
 from idp.protocols.oidc.claim import claims_of
 from idp.sso.answer import FormPost, Redirect
 from idp.sso.client import Client

@@ -4,57 +4,28 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from idp.cli import main
 from idp.cli.run import prepare_keys
 from idp.config import load
 from idp.errors import ConfigError
 from idp.secret import digest
-
-CONFIG = """
-[server]
-url = "http://127.0.0.1:8089"
-[directory]
-kind = "people"
-people = "people.toml"
-[store]
-url = "sqlite:///{folder}/store.sqlite3"
-"""
-PEOPLE = '[[people]]\nid = "101"\nusername = "ada"\npassword = "demo"\nemail = "ada@example.org"\n'
-SP = """<md:EntityDescriptor xmlns:md="urn:oasis:names:tc:SAML:2.0:metadata" entityID="https://sp.example.org/metadata">
-<md:SPSSODescriptor protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol">
-<md:AssertionConsumerService Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST" Location="https://sp.example.org/acs" index="0"/>
-</md:SPSSODescriptor></md:EntityDescriptor>"""
-
-Run = Callable[..., Result]
+from idp.web.check import integrity
+from tests.command import Run, command_in, furnish, last
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "idp.toml").write_text(CONFIG.replace("{folder}", str(tmp_path)))
-    (tmp_path / "people.toml").write_text(PEOPLE)
-    (tmp_path / "sp.xml").write_text(SP)
-    return tmp_path
+    return furnish(tmp_path)
 
 
 @pytest.fixture
 def idp(folder: Path) -> Run:
-    def run(*words: str) -> Result:
-        return CliRunner().invoke(main, [*words, "--config", str(folder / "idp.toml")])
-
-    return run
-
-
-def last(result: Result) -> dict[str, Any]:
-    assert result.exit_code == 0, result.output
-    value: dict[str, Any] = json.loads(result.output.splitlines()[-1])
-    return value
+    return command_in(folder)
 
 
 def test_config_may_stand_before_the_command_too(folder: Path) -> None:
@@ -125,8 +96,7 @@ def test_clients_add_saml_makes_an_id_from_the_entity_id(idp: Run, folder: Path)
 def test_clients_add_saml_refuses_what_is_no_metadata(idp: Run, folder: Path) -> None:
     (folder / "wrong.xml").write_text("<html/>")
     result = idp("clients", "add", "saml", "--metadata", str(folder / "wrong.xml"), "--json")
-    assert result.exit_code in (1, 2)
-    assert json.loads(result.stdout.splitlines()[-1])["error"].startswith(("saml.", "config."))
+    assert last(result, status=1)["error"].startswith("saml.")
     assert last(idp("clients", "list", "--json")) == {"clients": []}
 
 
@@ -232,8 +202,50 @@ def test_clients_add_token_and_jsonp(idp: Run) -> None:
     assert jsonp["service_url"].endswith("/service/redeem")
 
 
+PAGE = "https://events.example.org"
+VENDORS = {
+    "token": ("--return-url", f"{PAGE}/sso"),
+    "jsonp": ("--origin", PAGE),
+    "oidc": ("--redirect-uri", f"{PAGE}/cb", "--public"),
+}
+
+
+@pytest.mark.parametrize("protocol", VENDORS)
+def test_S108_the_pages_that_may_ask_by_the_browsers_own_hand_are_an_option(idp: Run, protocol: str) -> None:
+    last(idp("clients", "add", protocol, "--id", "events", *VENDORS[protocol], "--fedcm-origin", PAGE, "--json"))
+    assert last(idp("clients", "show", "events", "--json"))["fedcm"]["origins"] == [PAGE]
+    assert f"fedcm.origins = {PAGE}" in idp("clients", "show", "events").output
+
+
+@pytest.mark.parametrize("origin", [f"{PAGE}/", "http://events.example.org", "*", "events.example.org"])
+def test_S108_what_is_no_origin_is_refused_by_the_option(idp: Run, origin: str) -> None:
+    assert idp("clients", "add", "token", "--id", "events", *VENDORS["token"], "--fedcm-origin", origin).exit_code == 2
+
+
+def test_a_vendor_of_cookies_has_no_such_option(idp: Run) -> None:
+    result = idp("clients", "add", "cookie", "--id", "events", "--return-url", f"{PAGE}/", "--fedcm-origin", PAGE)
+    assert "No such option" in result.output
+
+
+def test_clients_show_has_the_line_for_the_vendors_page_with_the_hash_of_what_is_served(idp: Run) -> None:
+    last(idp("clients", "add", "token", "--id", "events", *VENDORS["token"], "--fedcm-origin", PAGE, "--json"))
+    line = last(idp("clients", "show", "events", "--json"))["sso_check"]
+    assert line == (
+        f'<script src="http://127.0.0.1:8089/sso-check/1.js" integrity="{integrity()}" crossorigin="anonymous" '
+        f'data-client="events" data-return="{PAGE}/sso"></script>'
+    )
+    assert line in idp("clients", "show", "events").output
+
+
+def test_the_line_of_a_jsonp_page_says_so_and_one_without_a_script_has_none(idp: Run) -> None:
+    for protocol in ("jsonp", "oidc"):
+        last(idp("clients", "add", protocol, "--id", protocol, *VENDORS[protocol], "--json"))
+    assert ' data-kind="jsonp"></script>' in last(idp("clients", "show", "jsonp", "--json"))["sso_check"]
+    assert "sso_check" not in last(idp("clients", "show", "oidc", "--json"))
+
+
 def test_S106_clients_add_cookie_wants_a_shared_parent_domain(idp: Run, folder: Path) -> None:
-    (folder / "idp.toml").write_text(CONFIG.replace("{folder}", str(folder)).replace("http://127.0.0.1:8089", "https://login.example.org"))
+    (folder / "idp.toml").write_text((folder / "idp.toml").read_text().replace("http://127.0.0.1:8089", "https://login.example.org"))
     added = last(idp("clients", "add", "cookie", "--id", "cms", "--return-url", "https://www.example.org/", "--json"))
     assert added["signon_url"] == "https://login.example.org/cookie/signon"
     assert idp("clients", "add", "cookie", "--id", "other", "--return-url", "https://www.example.com/").exit_code in (1, 2)
@@ -243,9 +255,7 @@ def test_S106_clients_add_cookie_wants_a_shared_parent_domain(idp: Run, folder: 
 def test_one_id_is_given_once(idp: Run) -> None:
     add = ("clients", "add", "oidc", "--id", "rp", "--redirect-uri", "https://rp.example.org/cb", "--json")
     last(idp(*add))
-    again = idp(*add)
-    assert again.exit_code == 1
-    assert json.loads(again.stdout.splitlines()[-1])["error"] == "clients.exists"
+    assert last(idp(*add), status=1)["error"] == "clients.exists"
 
 
 def test_clients_list_show_remove(idp: Run) -> None:

@@ -2,48 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from idp.cli import main
-from tests.test_bridges import METADATA
-
-CONFIG = """
-[server]
-url = "http://127.0.0.1:8089"
-[directory]
-kind = "people"
-people = "people.toml"
-[store]
-url = "sqlite:///{folder}/store.sqlite3"
-"""
-
-Run = Callable[..., Result]
+from tests.command import Run, command_in, furnish, last
 
 
 @pytest.fixture
 def idp(tmp_path: Path) -> Run:
-    (tmp_path / "idp.toml").write_text(CONFIG.replace("{folder}", str(tmp_path)))
-    (tmp_path / "people.toml").write_text('[[people]]\nid = "101"\nusername = "ada"\npassword = "demo"\n')
-    (tmp_path / "sp.xml").write_text(METADATA)
-
-    def run(*words: str) -> Result:
-        return CliRunner().invoke(main, [*words, "--config", str(tmp_path / "idp.toml")])
-
-    return run
-
-
-def last(result: Result) -> dict[str, Any]:
-    assert result.exit_code == 0, result.output
-    value: dict[str, Any] = json.loads(result.output.splitlines()[-1])
-    return value
+    return command_in(furnish(tmp_path))
 
 
 def test_bridges_list_needs_no_configuration_and_says_protocol_and_confidence() -> None:
@@ -102,7 +75,7 @@ def test_clients_add_bridge_gives_a_secret_where_the_protocol_has_one(idp: Run) 
 
 def test_clients_add_bridge_with_metadata(idp: Run, tmp_path: Path) -> None:
     added = last(idp("clients", "add", "--bridge", "cvent", "--metadata", str(tmp_path / "sp.xml"), "--release", "email", "--json"))
-    assert (added["entity_id"], added["release"]) == ("https://vendor.example/sp", {"email": "email"})
+    assert (added["entity_id"], added["release"]) == ("https://sp.example.org/metadata", {"email": "email"})
 
 
 def test_clients_add_bridge_that_knows_no_address_says_what_to_give(idp: Run) -> None:
@@ -193,4 +166,4 @@ def test_a_JSONP_page_of_the_file_is_renewed_there(idp: Run, tmp_path: Path) -> 
     jsonp = '[clients.news.jsonp]\norigins = ["https://n.example.org"]\nexpires = 2021-05-01\n'
     (tmp_path / "idp.toml").write_text((tmp_path / "idp.toml").read_text() + jsonp)
     assert "Then: expires in [clients.news.jsonp]" in idp("clients", "list").output
-    assert json.loads(idp("clients", "renew", "news", "--json").stdout.splitlines()[-1])["error"] == "clients.in_file"
+    assert last(idp("clients", "renew", "news", "--json"), status=1)["error"] == "clients.in_file"

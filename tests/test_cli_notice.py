@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from idp.app import build_parts
-from idp.cli import main
 from idp.config import load
 from idp.directory import Subject
+from idp.parts import build_parts
 from idp.sso.session import Participant
 from idp.store.sqlite import SqliteStore
+from tests.command import Run, command_in, furnish, last
 
-CONFIG = """
-[server]
-url = "http://127.0.0.1:8089"
-[directory]
-kind = "people"
-people = "people.toml"
-[store]
-url = "sqlite:///{folder}/store.sqlite3"
+CLIENT = """
 [outbound]
 allow_private = true
 [clients.store]
@@ -33,17 +22,10 @@ return_urls = ["https://store.example.org/in"]
 logout_url = "http://127.0.0.1:9/out"
 """
 
-Run = Callable[..., Result]
-
 
 @pytest.fixture
 def idp(tmp_path: Path) -> Run:
-    (tmp_path / "idp.toml").write_text(CONFIG.replace("{folder}", str(tmp_path)))
-    (tmp_path / "people.toml").write_text('[[people]]\nid = "101"\nusername = "ada"\npassword = "demo"\n')
-
-    def run(*words: str) -> Result:
-        return CliRunner().invoke(main, [*words, "--config", str(tmp_path / "idp.toml")])
-
+    run = command_in(furnish(tmp_path, CLIENT))
     assert run("keys", "create").exit_code == 0
     return run
 
@@ -60,12 +42,6 @@ def session_id(idp: Run, tmp_path: Path) -> str:
     assert [row.state for row in run.rows] == ["failed"]
     store.close()
     return session.id
-
-
-def last(result: Result) -> dict[str, Any]:
-    assert result.exit_code == 0, result.output
-    value: dict[str, Any] = json.loads(result.output.splitlines()[-1])
-    return value
 
 
 def test_the_list_says_who_was_not_told_of_what_and_why(idp: Run, session_id: str) -> None:

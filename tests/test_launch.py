@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from idp.app import Parts, build_parts, create_app_of
+from idp.app import create_app_of
 from idp.config import load
 from idp.keys import KeyRing
+from idp.parts import Parts, build_parts
 from idp.secret import Secret
 from idp.sso.protocol import Launches
 from idp.store.sqlite import SqliteStore

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from idp.cli import main
+from tests.command import Run, command_in, furnish, last
 
-CONFIG = """
-[server]
-url = "http://127.0.0.1:8089"
-[directory]
-kind = "people"
-people = "people.toml"
-[store]
-url = "sqlite:///{folder}/store.sqlite3"
-
+CLIENTS = """
 [clients.shop]
 [clients.shop.entry]
 member_types = ["REG"]
 [clients.shop.release]
 email = "mail"
-member = {{ from = "paid_through", rule = "after_today" }}
-points = {{ from = "points", type = "number", required = true }}
+member = { from = "paid_through", rule = "after_today" }
+points = { from = "points", type = "number", required = true }
 [clients.shop.token]
 return_urls = ["https://shop.example/back"]
 
@@ -50,29 +40,19 @@ username = "ben"
 password = "demo"
 email = "<b&n>@example.org"
 """
-SP = """<md:EntityDescriptor xmlns:md="urn:oasis:names:tc:SAML:2.0:metadata" entityID="https://sp.example.org/metadata">
-<md:SPSSODescriptor protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol">
-<md:AssertionConsumerService Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST" Location="https://sp.example.org/acs" index="0"/>
-</md:SPSSODescriptor></md:EntityDescriptor>"""
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "idp.toml").write_text(CONFIG.format(folder=tmp_path))
-    (tmp_path / "people.toml").write_text(PEOPLE)
-    (tmp_path / "sp.xml").write_text(SP)
-    return tmp_path
+def idp(tmp_path: Path) -> Run:
+    return command_in(furnish(tmp_path, CLIENTS, people=PEOPLE))
 
 
-def preview(folder: Path, client: str, user: str) -> dict[str, Any]:
-    result = CliRunner().invoke(main, ["preview", "--client", client, "--user", user, "--json", "--config", str(folder / "idp.toml")])
-    assert result.exit_code == 0, result.output
-    shown: dict[str, Any] = json.loads(result.output.splitlines()[-1])
-    return shown
+def preview(idp: Run, client: str, user: str) -> dict[str, Any]:
+    return last(idp("preview", "--client", client, "--user", user, "--json"))
 
 
-def test_source_decision_release_and_each_rendering_are_shown(folder: Path) -> None:
-    shown = preview(folder, "shop", "101")
+def test_source_decision_release_and_each_rendering_are_shown(idp: Run) -> None:
+    shown = preview(idp, "shop", "101")
     assert shown["source"]["paid_through"] == ["2999-12-31"]
     assert shown["entry"] == {"allowed": True, "cause": "", "missing": []}
     assert shown["released"] == {"mail": ["ada@example.org"], "member": ["true"], "points": ["42"]}
@@ -81,33 +61,33 @@ def test_source_decision_release_and_each_rendering_are_shown(folder: Path) -> N
     assert '<attribute name="member"><value>true</value></attribute>' in shown["service_xml"]
 
 
-def test_a_member_is_named_by_user_name_too_whether_or_not_they_ever_signed_in(folder: Path) -> None:
-    assert preview(folder, "shop", "ADA")["source"] == preview(folder, "shop", "101")["source"]
+def test_a_member_is_named_by_user_name_too_whether_or_not_they_ever_signed_in(idp: Run) -> None:
+    assert preview(idp, "shop", "ADA")["source"] == preview(idp, "shop", "101")["source"]
 
 
-def test_who_would_be_turned_away_is_shown_with_the_cause(folder: Path) -> None:
-    shown = preview(folder, "shop", "102")
+def test_who_would_be_turned_away_is_shown_with_the_cause(idp: Run) -> None:
+    shown = preview(idp, "shop", "102")
     assert shown["entry"] == {"allowed": False, "cause": "entry.member_type", "missing": ["points"]}
 
 
-def test_a_saml_application_sees_its_assertion(folder: Path) -> None:
-    assert "&lt;b&amp;n&gt;@example.org" in preview(folder, "lms", "102")["saml"]
+def test_a_saml_application_sees_its_assertion(idp: Run) -> None:
+    assert "&lt;b&amp;n&gt;@example.org" in preview(idp, "lms", "102")["saml"]
 
 
-def test_without_json_it_is_for_people_to_read(folder: Path) -> None:
-    result = CliRunner().invoke(main, ["preview", "--client", "shop", "--user", "102", "--config", str(folder / "idp.toml")])
+def test_without_json_it_is_for_people_to_read(idp: Run) -> None:
+    result = idp("preview", "--client", "shop", "--user", "102")
     assert "entry: refused, entry.member_type points" in result.output
 
 
 @pytest.mark.parametrize(("client", "user"), [("gone", "101"), ("shop", "nobody")])
-def test_what_is_not_there_is_an_error(folder: Path, client: str, user: str) -> None:
-    result = CliRunner().invoke(main, ["preview", "--client", client, "--user", user, "--config", str(folder / "idp.toml")])
+def test_what_is_not_there_is_an_error(idp: Run, client: str, user: str) -> None:
+    result = idp("preview", "--client", client, "--user", user)
     assert result.exit_code == 1
 
 
-def test_U31_a_wrong_rule_says_its_line(folder: Path) -> None:
-    text = (folder / "idp.toml").read_text().replace('rule = "after_today"', 'rul = "after_today"')
-    (folder / "idp.toml").write_text(text)
-    result = CliRunner().invoke(main, ["preview", "--client", "shop", "--user", "101", "--config", str(folder / "idp.toml")])
+def test_U31_a_wrong_rule_says_its_line(idp: Run, tmp_path: Path) -> None:
+    text = (tmp_path / "idp.toml").read_text().replace('rule = "after_today"', 'rul = "after_today"')
+    (tmp_path / "idp.toml").write_text(text)
+    result = idp("preview", "--client", "shop", "--user", "101")
     assert result.exit_code == 2
     assert "clients.shop.release.member.rul is not a setting; did you mean rule?" in result.output

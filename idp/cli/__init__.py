@@ -7,6 +7,7 @@ import click
 from idp import __version__
 from idp.cli.add import add
 from idp.cli.audit import audit
+from idp.cli.backup import backup, restore
 from idp.cli.bridge import bridges
 from idp.cli.check import check
 from idp.cli.client import clients
@@ -29,5 +30,5 @@ def main() -> None:
 
 for part in (add, refresh, diff, accept):
     clients.add_command(part)
-for command in (run, demo, check, keys, metadata, clients, bridges, sessions, notices, preview, audit):
+for command in (run, demo, check, keys, metadata, clients, bridges, sessions, notices, preview, audit, backup, restore):
     main.add_command(command)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import click
 
-from idp.app import audit_key
 from idp.audit import typed_label
 from idp.audit.chain import Problem, Verification
 from idp.cli.output import command_options, load_config, result, say
 from idp.errors import IdpError
 from idp.keys import KeyRing
+from idp.parts import audit_key
 from idp.sso.throttle import counter, spelling
 
 _MOST = 20  # problems told; the first is what matters

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import click
 
-from idp.app import Parts, build_parts
-from idp.cli.doctor import Advice, Patient, examine
+from idp.cli.doctor import CHECKS, Advice, Patient, examine
 from idp.cli.output import command_options, load_config, result, say
 from idp.errors import IdpError
 from idp.keys import KeyRing
-from idp.protocols.saml.source.expiry import endings, source_warnings
+from idp.parts import Parts, build_parts
+from idp.protocols.saml.source.expiry import endings
 from idp.store.choice import open_store, running_store
 
 _CLOCK_BEGIN = 1_735_689_600  # 2025-01-01: a clock before that was never set
@@ -28,29 +28,25 @@ def check() -> None:
     findings = [_finding("configuration", lambda: f"{loaded.path} is good")]
     findings.append(_finding("keys", lambda: _look_at_keys(loaded.config.keys.folder)))
     findings.append(_finding("clock", _look_at_clock))
-    warnings: list[str] = []
     advice: list[Advice] = []
     try:
         with running_store(loaded.config.store, production=loaded.config.server.production) as choice:
             store = open_store(choice.url, timeout=loaded.config.store.timeout)
             findings.append(_finding("store", lambda: f"{store.ping()}: {choice.why}"))
-            parts = build_parts(loaded, store)
+            stands, parts = findings[-1]["ok"], build_parts(loaded, store)
             findings.append(_finding("directory", parts.directory.check))
             findings.append(_finding("clients", lambda: _look_at_clients(parts)))
-            warnings += _look_ahead(parts)
-            advice = examine(Patient(loaded, parts))
+            advice = examine(Patient(loaded, parts if stands else None))  # or each look would wait for it again
             store.close()
     except IdpError as error:
         findings.append({"part": "store", "ok": False, "detail": error.message, "cause": error.cause})
         advice = examine(Patient(loaded, None))
     for finding in findings:
         say(f"{'ok  ' if finding['ok'] else 'FAIL'} {finding['part']}: {finding['detail']}")
-    for warning in warnings:
-        say(f"warn {warning}")
     for each in advice:
         say(f"{'FAIL' if each.serious else 'warn'} {each.check}: {each.detail}. Fix: {each.fix}")
     good = all(finding["ok"] for finding in findings) and not any(each.serious for each in advice)
-    result({"ok": good, "findings": findings, "warnings": warnings, "advice": [asdict(each) for each in advice]})
+    result({"ok": good, "findings": findings, "checks": list(CHECKS), "advice": [asdict(each) for each in advice]})
     click.get_current_context().exit(0 if good else 1)
 
 
@@ -82,9 +78,3 @@ def _look_at_clients(parts: Parts) -> str:
     if grave:
         raise IdpError("saml.metadata_missing", "; ".join(grave))
     return f"{len(known)} known"
-
-
-def _look_ahead(parts: Parts) -> list[str]:
-    """What stops nobody today: certificates and metadata that will end, looks that failed, changes that wait."""
-    later = [ending.sentence for ending in endings(parts.protocols.saml.known(), now=parts.now()) if not ending.grave]
-    return [*later, *source_warnings(parts.refresher, now=parts.now()), *parts.protocols.saml.folder_problems()]

@@ -7,9 +7,9 @@ from dataclasses import asdict
 
 import click
 
-from idp.app import Parts
 from idp.cli.output import command_options, opened_parts, result, say
 from idp.errors import IdpError
+from idp.parts import Parts
 from idp.sso.notice_queue import Waiting
 
 

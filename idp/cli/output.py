@@ -11,9 +11,9 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
-from idp.app import Parts, build_parts
 from idp.config import Loaded, find_config, load
 from idp.errors import ConfigError, IdpError
+from idp.parts import Parts, build_parts
 from idp.store.choice import open_store, running_store
 
 P = ParamSpec("P")

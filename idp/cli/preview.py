@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from idp.app import Parts
 from idp.cli.output import command_options, opened_parts, result, say
 from idp.directory import NameFinder, Subject
 from idp.errors import IdpError
+from idp.parts import Parts
 from idp.protocols.oidc.claim import claims_of
 from idp.secret import new_id
 from idp.sso.attribute import today_of

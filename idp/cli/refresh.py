@@ -6,9 +6,9 @@ import os
 
 import click
 
-from idp.app import die_with_parent
 from idp.cli.output import command_options, opened_parts, result, say
 from idp.errors import IdpError
+from idp.worker import die_with_parent
 
 _POLITE = 10  # for the scheduler: members come first
 

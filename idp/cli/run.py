@@ -11,7 +11,7 @@ from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-import idp.app  # loaded before the workers are forked, so that they share its memory
+import idp.worker  # loaded before the workers are forked, so that they share its memory
 from idp.cli.output import command_options, load_config, say
 from idp.cli.rotation import making
 from idp.config import Loaded
@@ -39,7 +39,7 @@ def run(listen: str | None, workers: int | None) -> None:
     serve(loaded, listen=listen, workers=workers)
 
 
-def serve(loaded: Loaded, *, listen: str | None = None, workers: int | None = None, target: str = "idp.app:worker_app") -> None:
+def serve(loaded: Loaded, *, listen: str | None = None, workers: int | None = None, target: str = "idp.worker:worker_app") -> None:
     """Serves until it is told to stop. `target` is the factory that makes a worker's application."""
     server = loaded.config.server
     host, port = parse_listen(listen or server.listen)
@@ -49,8 +49,8 @@ def serve(loaded: Loaded, *, listen: str | None = None, workers: int | None = No
         tempfile.TemporaryDirectory(prefix="idp-metrics-") as figures,
     ):
         os.environ[FOLDER_VARIABLE] = figures  # workers keep their figures side by side, so that any of them can tell all
-        os.environ[idp.app.CONFIG_VARIABLE] = str(loaded.path)
-        os.environ[idp.app.STORE_VARIABLE] = choice.url
+        os.environ[idp.worker.CONFIG_VARIABLE] = str(loaded.path)
+        os.environ[idp.worker.STORE_VARIABLE] = choice.url
         say(f"store: {choice.why}")
         if not server.secure:
             say(f"WARNING: {server.url} is plain http. Passwords and cookies are not protected: for trials on this machine only.")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from idp.app import Parts
 from idp.cli.output import command_options, opened_parts, result, say
 from idp.errors import IdpError
+from idp.parts import Parts
 from idp.sso.session import Session
 
 

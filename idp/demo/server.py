@@ -14,7 +14,7 @@ from pathlib import Path
 
 from flask import Flask
 
-import idp.app
+import idp.worker
 from idp.cli.run import run, serve
 from idp.config import load
 from idp.demo.resolver import stay_on_this_machine
@@ -27,7 +27,7 @@ _PR_SET_PDEATHSIG = 1
 def worker_app() -> Flask:
     """The application of one worker process."""
     stay_on_this_machine()
-    return idp.app.worker_app()
+    return idp.worker.worker_app()
 
 
 def end_with(parent: int) -> None:

@@ -8,7 +8,7 @@ from idp.clock import Now
 from idp.store import Store, StoreUnavailable
 
 _EVERY = 60  # seconds: a write for each sign-on would buy nothing
-_KEPT = 400 * 86400
+_KEPT = 3 * 365 * 86400
 _KEY = "last_signon:"
 
 
@@ -32,6 +32,6 @@ class LastSignOns:
             del self._noted[client_id]
 
     def of(self, client_id: str) -> int | None:
-        """Seconds since 1970; None when nobody has for more than a year. Raises StoreUnavailable."""
+        """Seconds since 1970; None when nobody has for three years. Raises StoreUnavailable."""
         stored = self._store.get("setting", f"{_KEY}{client_id}")
         return int(stored.record["at"]) if stored else None

@@ -16,8 +16,9 @@ from urllib.parse import parse_qs, urlsplit
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from idp.app import build_parts, create_app_of
+from idp.app import create_app_of
 from idp.config import load
+from idp.parts import build_parts
 from idp.store.sqlite import SqliteStore
 from tests.standin import PASSWORD, Events
 

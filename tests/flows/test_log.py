@@ -13,12 +13,12 @@ from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 import pytest
 import requests
 
-from idp.app import audit_key
 from idp.audit.chain import Verification
 from idp.demo.address import LOOPBACK
 from idp.demo.resolver import stay_on_this_machine
 from idp.demo.vendors import VENDORS
 from idp.keys import KeyRing
+from idp.parts import audit_key
 from tests.flows.test_account import Visitor
 from tests.flows.town import Town
 
