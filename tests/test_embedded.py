@@ -133,6 +133,14 @@ def test_forgotten_socket_folders_are_swept_and_young_or_live_ones_are_not(
                 assert [each.exists() for each in (dead, young, socket_folder(first.uri))] == [False, True, True]
 
 
+def test_a_temporary_folder_with_capitals_does_not_lose_it(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver writes the path of a member's socket in small letters."""
+    (tmp_path / "Capital").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "Capital"))
+    with EmbeddedMongod(folder) as mongod, contextlib.closing(MongoStore(mongod.uri)) as store:
+        assert store.ping().startswith("mongodb")
+
+
 def test_only_the_main_thread_may_start_it(folder: Path) -> None:
     problems: list[EmbeddedProblem] = []
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from idp.audit import Audit
@@ -118,7 +119,7 @@ class Calendar:
                 self._said.pop("", None)
             except Exception as error:  # the next look may fare better
                 cause = str(getattr(error, "cause", type(error).__name__))
-                self._tell_once("", cause, lambda cause=cause: self._audit.record("server.duty_failed", cause=cause))  # type: ignore[misc]
+                self._tell_once("", cause, partial(self._audit.record, "server.duty_failed", cause=cause))
             time.sleep(self.pause)
 
     def _take_all(self, use: Use) -> list[Change]:
@@ -148,7 +149,7 @@ class Calendar:
         if (unseen or waiting) and self._now() - change.at >= _UNTOLD:
             cause = "keys.folder_differs" if unseen else "keys.applications_waiting"
             fields = {"use": use, "kid": change.kid, "cause": cause, "hosts": unseen, "clients": list(waiting)}
-            self._tell_once(change.kid, cause, lambda: self._audit.record("keys.calendar_waits", **fields))
+            self._tell_once(change.kid, cause, partial(self._audit.record, "keys.calendar_waits", **fields))
         return not unseen and not waiting
 
     def _take(self, entries: Sequence[Entry], use: Use, change: Change) -> str:

@@ -163,7 +163,8 @@ class EmbeddedMongod:
             (self._data / "mongod.log").replace(self._data / "mongod.log.old")
         if self._sockets is None:
             _sweep_sockets()
-            self._sockets = Path(tempfile.mkdtemp(prefix=_SOCKET_FOLDER))  # 0700, and short: a socket's path may hold 107 bytes
+            # 0700, and short: a socket's path may hold 107 bytes
+            self._sockets = Path(tempfile.mkdtemp(prefix=_SOCKET_FOLDER, dir=_socket_base()))
 
     def _listens(self, program: Path, ending: float) -> bool:
         """Launches it and waits; False if a mongod that lost its parent still has the data, for the second that it takes to end."""
@@ -284,9 +285,16 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+def _socket_base() -> Path:
+    """Where socket folders are made. The driver writes the names of a replica set's members in small letters, paths of sockets
+    among them, so a folder with capitals (as on macOS) will not do."""
+    usual = tempfile.gettempdir()
+    return Path(usual if usual == usual.lower() else "/tmp")  # noqa: S108  mkdtemp makes a folder of our own in it
+
+
 def _sweep_sockets() -> None:
     """Removes the socket folders of owners that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_SOCKET_FOLDER}*"):
+    for folder in _socket_base().glob(f"{_SOCKET_FOLDER}*"):
         with suppress(OSError):
             status = folder.stat()
             dead = status.st_uid == os.geteuid() and time.time() - status.st_mtime > _FORGOTTEN
