@@ -119,14 +119,23 @@ def test_what_is_there_is_not_written_over_unless_that_is_said(idp: Run, tmp_pat
     store.close()
 
 
-@pytest.mark.parametrize("length", [0, 200, -200])
+@pytest.mark.parametrize("length", [0, 200, -400, -200, -100, -9, -1])
 def test_an_archive_that_is_not_whole_is_refused(idp: Run, tmp_path: Path, length: int) -> None:
     archive = tmp_path / "idp.tar.gz"
     idp("backup", str(archive))
     archive.write_bytes(archive.read_bytes()[:length])
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "keys").iterdir()}
     refused = last(idp("restore", str(archive), "--over", "--json"), status=1)
     assert refused["error"] == "backup.unusable"
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "keys").iterdir()} == before, "nothing was written"
     assert last(idp("restore", str(tmp_path / "none"), "--json"), status=1)["error"] == "backup.unreadable"
+
+
+def test_an_archive_without_the_store_is_refused(idp: Run, tmp_path: Path) -> None:
+    archive = tmp_path / "keys-only.tar.gz"
+    with tarfile.open(archive, "w:gz") as made:
+        made.addfile(tarfile.TarInfo("keys/ring.json"), io.BytesIO())
+    assert last(idp("restore", str(archive), "--over", "--json"), status=1)["error"] == "backup.unusable"
 
 
 def test_an_archive_writes_nowhere_but_into_the_key_folder(idp: Run, tmp_path: Path) -> None:

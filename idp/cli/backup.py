@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
+import shutil
 import sys
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +25,7 @@ from idp.store.copy import CopyProblem, copy_in, copy_out, is_empty
 
 _STORE = "store.jsonl"
 _KEYS = "keys/"
+_IN_MEMORY = 64 * 2**20  # octets; what is larger waits on disk
 
 
 @click.command()
@@ -57,7 +61,7 @@ def restore(file: str, over: bool) -> None:
         if not over and not is_empty(store):
             raise CopyProblem("There are records in the store already. Name an empty one, or say --over.")
         keys: dict[str, bytes] = {}
-        written: dict[str, int] = {}
+        written: dict[str, int] | None = None
         for member in archive:
             content = archive.extractfile(member)
             if content is None:
@@ -68,6 +72,8 @@ def restore(file: str, over: bool) -> None:
                 _restore_keys(loaded.config.keys.folder, keys, over=over)
                 written = copy_in(store, content)
         store.close()
+        if written is None:
+            raise CopyProblem("There is no copy of the store in this archive.")
     for kind, count in written.items():
         say(f"{count:7} {kind}")
     say(f"{len(keys)} key files are in {loaded.config.keys.folder}. Everybody has to sign in again")
@@ -109,10 +115,15 @@ def _written(file: str) -> Iterator[tarfile.TarFile]:
 
 @contextmanager
 def _read(file: str) -> Iterator[tarfile.TarFile]:
+    """Unpacked to its end before anything is done with it: only gzip's checksum there tells that nothing was cut off."""
     try:
-        with tarfile.open(fileobj=sys.stdin.buffer, mode="r|gz") if file == "-" else tarfile.open(file, mode="r|gz") as archive:
-            yield archive
-    except (tarfile.TarError, EOFError) as error:
+        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as whole:
+            with gzip.open(sys.stdin.buffer if file == "-" else file) as packed:
+                shutil.copyfileobj(packed, whole)
+            whole.seek(0)
+            with tarfile.open(fileobj=whole, mode="r:") as archive:
+                yield archive
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise CopyProblem(f"{file} is not an archive of idp backup, or is not whole ({type(error).__name__}).") from None
     except OSError as error:
         raise IdpError("backup.unreadable", f"{file} cannot be read: {error.strerror or type(error).__name__}.") from None
