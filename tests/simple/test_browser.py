@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from tests.standin import PASSWORD
 
+from .chrome import chrome_with
 from .wiring import World, make_client
 
 pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.xdist_group("browser")]
@@ -116,26 +114,13 @@ def street(tmp_path: Path) -> Iterator[Street]:
 @pytest.fixture
 def browser(street: Street, tmp_path: Path) -> Iterator[Chrome]:
     """A browser that keeps cookies from other sites, with Anne signed in."""
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if (not program or not driver) and os.environ.get("CI"):
-        pytest.fail("no Chromium to test with")
-    if not program or not driver:
-        pytest.skip("no Chromium to test with")
-    options = ChromeOptions()
-    options.binary_location = program
-    for option in ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(option)
-    options.add_experimental_option("prefs", {"profile.cookie_controls_mode": 0, "profile.block_third_party_cookies": False})
-    chrome = Chrome(options=options, service=Service(driver))
-    try:
+    with chrome_with(tmp_path / "profile", {"profile.cookie_controls_mode": 0, "profile.block_third_party_cookies": False}) as chrome:
         chrome.get(f"{street.world.url}/login")
         chrome.find_element(By.NAME, "username").send_keys("anne")
         chrome.find_element(By.NAME, "password").send_keys(PASSWORD)
         chrome.find_element(By.CSS_SELECTOR, "button.primary").click()
         WebDriverWait(chrome, 15, 0.05).until(lambda _: street.world.sessions.list() and chrome.current_url == f"{street.world.url}/")
         yield chrome
-    finally:
-        chrome.quit()
 
 
 def test_S101_the_registered_page_gets_an_answer_and_other_sites_get_none(street: Street, browser: Chrome) -> None:

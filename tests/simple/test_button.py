@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,13 +9,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.standin import PASSWORD
 
+from .chrome import chrome_with
 from .conftest import MakeWorld
 from .test_browser import running
 from .wiring import World, make_client
@@ -85,21 +83,8 @@ class Vendor:
 @pytest.fixture
 def scriptless(tmp_path: Path) -> Iterator[Chrome]:
     """A browser in which no script runs."""
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if (not program or not driver) and os.environ.get("CI"):
-        pytest.fail("no Chromium to test with")
-    if not program or not driver:
-        pytest.skip("no Chromium to test with")
-    options = ChromeOptions()
-    options.binary_location = program
-    for option in ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(option)
-    options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
-    chrome = Chrome(options=options, service=Service(driver))
-    try:
+    with chrome_with(tmp_path / "profile", {"profile.managed_default_content_settings.javascript": 2}) as chrome:
         yield chrome
-    finally:
-        chrome.quit()
 
 
 @pytest.mark.browser
