@@ -6,6 +6,7 @@ KEY_LIFE is how long a key signs, in seconds, KEY_CHANGES how many changes are w
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -248,7 +249,8 @@ def test_F1_F19_when_the_leading_worker_is_killed_another_goes_on(server: Server
     metadata = MetadataFollower(server.url)
 
     def changed(term: int) -> bool:
-        metadata.read()
+        with contextlib.suppress(OSError):  # what was under way at the killed worker is cut off; whoever reads again gets it
+            metadata.read()
         return any(event["term"] >= term for event in activated(server, "oidc"))
 
     until(lambda: changed(1))
