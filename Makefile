@@ -31,7 +31,7 @@ example: $(READY)
 # The lock: every package with its hash, for Python 3.11 to 3.14. Needs uv on the PATH.
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
-		--extra embedded --extra demo --extra test pyproject.toml -o requirements.txt
+		--extra embedded --extra demo --extra telemetry --extra test pyproject.toml -o requirements.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
 		--constraint requirements.txt pyproject.toml -o deploy/requirements.txt
 

@@ -40,7 +40,7 @@ from idp.sso.subject import FreshnessSettings
 from idp.store.choice import StoreSettings
 from idp.web.admission import ServiceSettings
 from idp.web.mail import MailSettings
-from idp.web.settings import OperatorSettings, OutboundSettings, ServerSettings
+from idp.web.settings import OperatorSettings, OutboundSettings, ServerSettings, TelemetrySettings
 
 PROTOCOLS = ("saml", "oidc", "token", "cookie", "jsonp")
 FEDCM_PROTOCOLS = ("oidc", "token", "jsonp")
@@ -138,6 +138,8 @@ class Config(Settings):
     """Calls to vendors."""
     operators: OperatorSettings = OperatorSettings()
     """Who may read figures and state."""
+    telemetry: TelemetrySettings = TelemetrySettings()
+    """Whom to tell how long requests take: an OpenTelemetry collector."""
     service: ServiceSettings = ServiceSettings()
     """The web service at which vendors' servers redeem tokens."""
     saml: SamlServerSettings = SamlServerSettings()

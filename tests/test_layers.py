@@ -21,7 +21,7 @@ LAYERS = [
     {"web"},
     {"sso"},
     {"directory", "store", "keys"},
-    {"audit", "log", "errors", "secret", "clock", "settings"},
+    {"audit", "log", "watch", "errors", "secret", "clock", "settings"},
 ]
 """From the top down: a module imports from its own layer or a lower one."""
 
@@ -59,6 +59,7 @@ HOMES = {
     "zeep": ["directory/imis_soap.py"],
     "pythonjsonlogger": ["log.py"],
     "prometheus_client": ["web/metric.py"],
+    "opentelemetry": ["web/telemetry.py"],
 }
 """Each library, and the only places (under idp/) that import it."""
 

@@ -43,6 +43,7 @@ def serve(loaded: Loaded, *, listen: str | None = None, workers: int | None = No
     """Serves until it is told to stop. `target` is the factory that makes a worker's application."""
     server = loaded.config.server
     host, port = parse_listen(listen or server.listen)
+    idp.worker.telemetry_type(loaded.config.telemetry)  # what is not installed stops the start here, not each worker
     prepare_keys(loaded)
     with (
         running_store(loaded.config.store, production=server.production, lasting=True) as choice,

@@ -24,6 +24,7 @@ from idp.directory.deadline import Deadline, TooLate
 from idp.directory.patience import Patience
 from idp.directory.settings import ImisRestSettings
 from idp.secret import Secret
+from idp.watch import asking
 
 _ACCEPT = {"json": "application/json", "xml": "text/xml"}
 _CHUNK = 64 * 1024
@@ -84,8 +85,9 @@ class ImisHttp:
     def send(self, call: Call, *, token: Secret | None, deadline: Deadline) -> Reply:
         """Asks once. Raises DirectoryUnavailable for everything that is not an answer of iMIS's own; 401 and 404 are answers."""
         self._pause.sit_out(deadline)
-        with self._breaker.watched(), self._patience.question(call.what) as seconds:
+        with self._breaker.watched(), self._patience.question(call.what) as seconds, asking(call.what, self._base) as answered:
             status, headers, body = self._exchange(call, token, deadline.within(seconds))
+            answered(status)
             reply = _read(call, status, headers, body)
         if status == 429:
             self._pause.begin(call, headers.get("Retry-After"))

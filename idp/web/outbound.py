@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import BinaryIO
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -30,6 +31,7 @@ from urllib3.response import BaseHTTPResponse
 from idp.audit import Audit
 from idp.errors import ConfigError, IdpError
 from idp.sso.notice import BackChannel, Letter, Outcome
+from idp.watch import asking
 from idp.web.public_address import may_call
 from idp.web.settings import OutboundSettings
 
@@ -132,7 +134,7 @@ class Outbound:
             return []
         deadline = time.monotonic() + within
         pool = ThreadPoolExecutor(max_workers=min(len(notices), _MOST_AT_ONCE), thread_name_prefix="notice")
-        sent = [pool.submit(self._deliver_one, notice, deadline) for notice in notices]
+        sent = [pool.submit(copy_context().run, self._deliver_one, notice, deadline) for notice in notices]  # each knows its request
         wait(sent, timeout=within + _LAST_WORD)
         pool.shutdown(wait=False, cancel_futures=True)
         return [self._outcome(notice, future) for notice, future in zip(notices, sent, strict=True)]
@@ -170,22 +172,25 @@ class Outbound:
     ) -> Iterator[BaseHTTPResponse]:
         """The answer to one request, good so far as its status goes. The connection lives no longer than this."""
         target = self._target(url)
-        deadline = time.monotonic() + (self._settings.timeout if seconds is None else seconds)
-        connection = self._connected(target, self._addresses(target, url), url, deadline)
-        held = connection.sock  # the connection lets go of it where the server announces that it will close
-        sent = {**_HEADERS, **headers, "Host": target.host_header}
-        try:
-            with _cut_off_at(deadline, held):
-                connection.request(method, target.path, body=body, headers=sent, preload_content=False, decode_content=False)
-                with closing(connection.getresponse()) as response:
-                    (check or _check_status)(response, url)
-                    yield response
-                if time.monotonic() >= deadline:  # an answer without a length that was cut off looks like a whole one
-                    raise TimeoutError
-        except (OSError, HTTPError, http.client.HTTPException) as error:
-            raise _failed(_cause_of(error, deadline), "The other server did not answer as it should.", url, type(error).__name__) from None
-        finally:
-            connection.close()
+        with asking(method, _server(url)) as answered:
+            deadline = time.monotonic() + (self._settings.timeout if seconds is None else seconds)
+            connection = self._connected(target, self._addresses(target, url), url, deadline)
+            held = connection.sock  # the connection lets go of it where the server announces that it will close
+            sent = {**_HEADERS, **headers, "Host": target.host_header}
+            try:
+                with _cut_off_at(deadline, held):
+                    connection.request(method, target.path, body=body, headers=sent, preload_content=False, decode_content=False)
+                    with closing(connection.getresponse()) as response:
+                        answered(response.status)
+                        (check or _check_status)(response, url)
+                        yield response
+                    if time.monotonic() >= deadline:  # an answer without a length that was cut off looks like a whole one
+                        raise TimeoutError
+            except (OSError, HTTPError, http.client.HTTPException) as error:
+                reason = type(error).__name__
+                raise _failed(_cause_of(error, deadline), "The other server did not answer as it should.", url, reason) from None
+            finally:
+                connection.close()
 
     def _target(self, url: str) -> _Target:
         """The URL's parts. Raises OutboundRefused when it is not one that we ask."""

@@ -1,4 +1,4 @@
-"""[server], [outbound] and [operators]: the public face, calls to others, and who may look inside."""
+"""[server], [outbound], [operators] and [telemetry]: the public face, calls to others, who may look inside, and who is told."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from idp.settings import Duration, SecretSetting, Settings
 
@@ -33,6 +33,13 @@ def _public_url(value: str) -> str:
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError("plain http is for trials on one machine (localhost); members' passwords need https")
     return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def _collector(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not _HOST_AND_PORT.fullmatch(parts.netloc) or parts.query or parts.fragment):
+        raise ValueError('the collector\'s address is a scheme and a host, such as "http://127.0.0.1:4318", without a user name')
+    return value.rstrip("/")
 
 
 def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -88,3 +95,20 @@ class OperatorSettings(Settings):
     by its own address if trusted_proxies names the proxy, and is turned away if it does not."""
     token: SecretSetting | None = None
     """A secret that must come with it, too: as a bearer token (Prometheus), or as the password of HTTP Basic (a browser)."""
+
+
+class TelemetrySettings(Settings):
+    """[telemetry]: spans for an OpenTelemetry collector. Wants the extra `telemetry`."""
+
+    endpoint: Annotated[str, AfterValidator(_collector)] = ""
+    """The collector's address for OTLP over HTTP, such as "http://127.0.0.1:4318". Without it nobody is told anything. With it: how long
+    each request took, by route, and what it waited for; never a query, a name, a code, a token or what was asked of the database."""
+    share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """The share of requests that are told, from 0 to 1. A trusted proxy that sends `traceparent` decides for its own."""
+    service: str = "imis-idp"
+    """The name of this service there."""
+
+    @property
+    def traces_url(self) -> str:
+        """OTLP 1.x, "OTLP/HTTP Request": a base address and this path."""
+        return f"{self.endpoint}/v1/traces"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from idp.web.settings import ServerSettings, is_loopback
+from idp.web.settings import ServerSettings, TelemetrySettings, is_loopback
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,13 @@ def test_S71_https_decides_on_the_cookies() -> None:
 )
 def test_this_machine_alone_is_loopback(host: str, expected: bool) -> None:
     assert is_loopback(host) == expected
+
+
+@pytest.mark.parametrize("endpoint", ["127.0.0.1:4318", "ftp://collector", "http://user:word@collector", "http://collector?token=x"])
+def test_the_collectors_address_is_one_that_may_stand_in_a_log(endpoint: str) -> None:
+    with pytest.raises(ValidationError, match="collector"):
+        TelemetrySettings(endpoint=endpoint)
+
+
+def test_the_collectors_address_may_have_a_path() -> None:
+    assert TelemetrySettings(endpoint="https://collector.example.org/otlp/").traces_url == "https://collector.example.org/otlp/v1/traces"
