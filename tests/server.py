@@ -92,7 +92,8 @@ class Server:
         return _children(self.process.pid)
 
     def workers(self) -> list[int]:
-        return [pid for pid in self.children() if "mongod" not in _name(pid)]
+        """Those that live; a killed one is nobody's until it is reaped."""
+        return [pid for pid in self.children() if (name := _name(pid)) and "mongod" not in name]
 
     def stop(self) -> int:
         """Asks it to stop; its exit status."""
@@ -131,7 +132,12 @@ def _children(parent: int) -> list[int]:
 
 
 def _name(pid: int) -> str:
-    return Path(f"/proc/{pid}/comm").read_text().strip()
+    """Empty for one that has ended."""
+    try:
+        name, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return "" if rest.split()[0] == "Z" else name.partition("(")[2]
 
 
 def _cpu(pid: int) -> float:

@@ -51,7 +51,7 @@ def test_U32_a_store_that_forgets_is_named(house: House, monkeypatch: pytest.Mon
     assert house.told("store.write") == "what was written did not come back"
 
 
-def test_U32_a_mongodb_without_a_replica_set_is_named(house: House, standalone: str) -> None:
+def test_U32_a_mongodb_without_a_replica_set_is_named(standalone: str, house: House) -> None:
     house.store.close()
     house.store = open_store(standalone)
     assert "store.standalone" in house.said()

@@ -449,8 +449,14 @@ class SessionMachine(RuleBasedStateMachine):
         self.model.hints.append((told["id_token"], issued.session))
 
     def look_who_is_there(self, browser: int) -> None:
+        """Our own page notices that a member is gone when it reads the member anew, or another request has."""
         session = self.session_of(browser)
-        assert self.jars[browser].who() == (session.member if session else ""), "I2, I9: a cookie is good while it is its session's latest"
+        who = self.jars[browser].who()
+        if session and not who and self.is_gone(session):
+            self.model.end_all_of(session.member, self.now)
+            self.met["a session of one who is gone"] += 1
+            return
+        assert who == (session.member if session else ""), "I2, I9: a cookie is good while it is its session's latest"
 
     def step(self) -> None:
         self.met["a step"] += 1

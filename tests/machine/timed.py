@@ -169,4 +169,5 @@ class TimedMachine(StoryMachine):
     def step(self) -> None:
         super().step()
         waits = {each.id: each.due for each in self.model.notices if self.now < each.until}
-        assert self.world.waiting() == waits, "I19: what was not heard waits for its next try"
+        found = self.world.waiting()
+        assert found == waits, f"I19: what was not heard waits for its next try: {found}, not {waits}"

@@ -143,6 +143,7 @@ class InProcess:
         for name in MEMBERS:
             self.end_all_of(name)
         self.finish_left()
+        self.clock.seconds += 60  # what came to its end at this very second is found when its minute is over
         self.look_for_expired()
         for notice_id in self.waiting():
             self.drop(notice_id)
