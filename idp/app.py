@@ -65,6 +65,7 @@ from idp.web.vendors.views import VendorProtocol
 LETTERS = "idp.letters"
 """Under which name an application has its LetterQueue among its extensions."""
 _BIGGEST_REQUEST = 512 * 1024
+_PATIENCE = 1000  # milliseconds that the sign-in page waits for the store; more, and it says that there is trouble
 
 
 def create_app(loaded: Loaded, store: Store, *, audit: Audit | None = None, now: Now = utc_now) -> Flask:
@@ -117,7 +118,7 @@ def create_app_of(parts: Parts, metrics: Metrics | None = None) -> Flask:
     app.register_blueprint(health_pages(parts.store, parts.keys, parts.drift.causes))
     login = _with_hosted_pages(parts.config)
     keeper = Doorkeeper(gateway, desk, LoginPage(gateway, login, parts.ways), Entrances(parts.store, now=parts.now))
-    app.register_blueprint(login_pages(gateway, desk, login, keeper))
+    app.register_blueprint(login_pages(gateway, desk, login, keeper, try_store=lambda: parts.store.ping(patience=_PATIENCE)))
     app.register_blueprint(door_pages(keeper))
     if parts.config.account.mode == "hosted":
         app.register_blueprint(account_pages(gateway, _account_desk(app, parts, desk), create=parts.config.account.create))

@@ -141,7 +141,7 @@ def build_parts(
         now=now,
         url=url,
         exit_of=ways.exit_of,
-        knows=lambda client_id: clients.get(client_id) is not None,
+        knows=clients.has,
     )
     accounts = accounts_of(directory)
     return Parts(

@@ -5,18 +5,21 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from idp.audit import Audit
 from idp.errors import IdpError
-from idp.secret import Secret
+from idp.secret import Secret, new_id
 from idp.sso.release import Release
+from idp.sso.session import Participant, Session
 from idp.sso.settings import EntrySettings
 from idp.store import Record, Store
 
 _LOOK_AGAIN = 1.0  # seconds between two looks at the store's client version: the command promises 2 s
 _OLDEST = 10.0  # seconds; after an idle time nobody is answered by what was known before it
+_INCARNATION = "client.incarnation|"
+_MOST_REMOVED = 100_000  # clients that were ever removed
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,18 @@ class Client:
     asks_consent: bool = False
     fedcm: Any = None
     """How its pages may ask by the browser's own hand; None where they may not."""
+    incarnation: str = ""
+    """Another one since a client of this id was removed, so that whoever gets the id next inherits no token, no yes, no session."""
 
     @property
     def start_url(self) -> str:
         """Where the application begins; whoever goes there is sent here again with a fresh request. Its settings may know it, too."""
         return self.url or str(getattr(self.settings, "start_url", ""))
+
+    def part_in(self, session: Session) -> Participant | None:
+        """What it was told in the session; None also where another client was that had the same id."""
+        part = session.participant(self.id)
+        return part if part and part.incarnation == self.incarnation else None
 
     def accepts(self, secret: Secret) -> bool:
         """Whether it is one of the client's live secrets, of which only SHA-256 is kept; each is compared in constant time (S27)."""
@@ -89,6 +99,11 @@ class Clients:
     def get(self, client_id: str) -> Client | None:
         return self.snapshot().clients.get(client_id) or self._elsewhere(client_id) or self._just_added(client_id)
 
+    def has(self, participant: Participant) -> bool:
+        """Whether the client that was told something in a session is still there, and not only one of the same id."""
+        client = self.get(participant.client_id)
+        return client is not None and client.incarnation == participant.incarnation
+
     def _just_added(self, client_id: str) -> Client | None:
         """A client that registers itself at one worker goes on with another at once: for an id that nobody knows, look again now."""
         return self._looked_after(time.monotonic()).clients.get(client_id)
@@ -111,7 +126,7 @@ class Clients:
             if self._snapshot is None or self._looked <= moment:
                 looked, version = time.monotonic(), self._version()
                 if self._snapshot is None or self._snapshot.version != version:
-                    self._snapshot = Snapshot(version, {**self._stored(), **self._fixed})
+                    self._snapshot = Snapshot(version, self._incarnate({**self._stored(), **self._fixed}))
                 self._looked = looked
             return self._snapshot
 
@@ -128,8 +143,11 @@ class Clients:
         """Raises IdpError when there is none, or when it stands in the file."""
         if client_id in self._fixed:
             raise IdpError("clients.in_file", f"The client {client_id} stands in idp.toml: take it out there.")
-        if not self._store.delete("client", client_id):
+        if self._store.get("client", client_id) is None:
             raise IdpError("clients.unknown", f"There is no client {client_id}.", status=404)
+        # never forgotten, and first: a crash in between leaves a client whose members sign in once more, not one that can be inherited
+        self._store.put("setting", f"{_INCARNATION}{client_id}", {"incarnation": new_id()}, expires=None)
+        self._store.delete("client", client_id)
         self._store.delete_where("notice", "client_id", client_id)  # of logouts: another client of that id must not hear of them
         self._moved()
 
@@ -151,6 +169,12 @@ class Clients:
     def _version(self) -> int:
         stored = self._store.get("setting", "clients.version")
         return int(stored.record["count"]) if stored else 0
+
+    def _incarnate(self, clients: Mapping[str, Client]) -> dict[str, Client]:
+        """They stand in records of their own, so that an older version can read the clients (F5)."""
+        found = {each.key: each.record for each in self._store.list("setting", limit=_MOST_REMOVED) if each.key.startswith(_INCARNATION)}
+        removed = {client_id: record["incarnation"] for client_id in clients if (record := found.get(f"{_INCARNATION}{client_id}"))}
+        return {client_id: replace(client, incarnation=removed.get(client_id, "")) for client_id, client in clients.items()}
 
     def _stored(self) -> dict[str, Client]:
         clients = {}

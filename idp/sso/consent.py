@@ -14,8 +14,10 @@ from typing import Protocol, runtime_checkable
 from idp.clock import Now
 from idp.errors import Refusal
 from idp.secret import digest
+from idp.sso.client import Client
 from idp.sso.protocol import Grant, SignOnRequest
-from idp.store import Store
+from idp.store import Store, Stored
+from idp.store.reading import read_as
 
 LIFE = 365 * 86400  # seconds
 
@@ -35,6 +37,11 @@ class Consent:
     things: frozenset[str]
     given: int
     until: int
+    incarnation: str = ""
+
+    def is_for(self, client: Client) -> bool:
+        """Whether it was given to this client, and not to one that had its id before."""
+        return (self.client_id, self.incarnation) == (client.id, client.incarnation)
 
 
 @runtime_checkable
@@ -55,28 +62,34 @@ class Consents:
         self._store = store
         self._now = now
 
-    def covers(self, subject_id: str, client_id: str, things: Collection[str]) -> bool:
+    def covers(self, subject_id: str, client: Client, things: Collection[str]) -> bool:
         """Whether the member has agreed to all of these."""
-        stored = self._store.get("consent", _key(subject_id, client_id))
-        return stored is not None and set(things) <= set(stored.record["things"])
+        before = self._before(subject_id, client)
+        return before is not None and set(things) <= before.things
 
-    def give(self, subject_id: str, client_id: str, things: Collection[str]) -> None:
+    def give(self, subject_id: str, client: Client, things: Collection[str]) -> None:
         """The member agrees; what was agreed to before holds on."""
-        key = _key(subject_id, client_id)
-        stored = self._store.get("consent", key)
-        before = stored.record["things"] if stored else ()
-        record = {"subject_id": subject_id, "client_id": client_id, "things": sorted({*before, *things}), "given": self._now()}
-        self._store.put("consent", key, record, expires=self._now() + LIFE)
+        before = self._before(subject_id, client)
+        every = {*things, *(before.things if before else ())}
+        record = {"subject_id": subject_id, "client_id": client.id, "things": sorted(every), "given": self._now()}
+        record |= {"incarnation": client.incarnation} if client.incarnation else {}
+        self._store.put("consent", _key(subject_id, client.id), record, expires=self._now() + LIFE)
 
     def of_subject(self, subject_id: str) -> list[Consent]:
-        found = self._store.find("consent", "subject_id", subject_id)
-        return [
-            Consent(each.record["client_id"], frozenset(each.record["things"]), each.record["given"], each.expires or 0) for each in found
-        ]
+        return [_consent(stored) for stored in self._store.find("consent", "subject_id", subject_id)]
+
+    def _before(self, subject_id: str, client: Client) -> Consent | None:
+        stored = self._store.get("consent", _key(subject_id, client.id))
+        consent = _consent(stored) if stored else None
+        return consent if consent and consent.is_for(client) else None
 
     def revoke(self, subject_id: str, client_id: str) -> bool:
         """Whether there was an answer to take back."""
         return self._store.delete("consent", _key(subject_id, client_id))
+
+
+def _consent(stored: Stored) -> Consent:
+    return read_as(Consent, stored.record, things=frozenset(stored.record["things"]), until=stored.expires or 0)
 
 
 def _key(subject_id: str, client_id: str) -> str:

@@ -58,9 +58,9 @@ class Logout:
         now: Now,
         url: str = "",
         exit_of: Callable[[str], Exit | None] = lambda _: None,
-        knows: Callable[[str], bool] = lambda _: True,
+        knows: Callable[[Participant], bool] = lambda _: True,
     ) -> None:
-        """`url` is ours; `exit_of` tells iMIS's sign-out for a member's id; `knows` says whether there is a client of that id."""
+        """`url` is ours; `exit_of` tells iMIS's sign-out for a member's id; `knows` says whether that client is still there."""
         self._url = url
         self._exit_of = exit_of
         self._sessions = sessions
@@ -68,6 +68,7 @@ class Logout:
         self._store = store
         self._audit = audit
         self._now = now
+        self._knows = knows
         self.notices = NoticeQueue(store, make=self._make, messenger=messenger, knows=knows, heard=self._heard_later, audit=audit, now=now)
 
     def end(self, session_id: str, *, reason: str, beginning: Beginning | None = None, onward: str = "") -> Run | None:
@@ -263,8 +264,11 @@ class Logout:
         return self._protocols[participant.protocol].logout_notice(participant, session)
 
     def _notice(self, participant: Participant, session: Session) -> Notice | None:
-        """A client that was removed or whose settings broke must not keep the others signed in."""
+        """A client that was removed or whose settings broke must not keep the others signed in; and one that has only got a removed
+        one's id must not hear of this."""
         try:
+            if not self._knows(participant):
+                raise LookupError
             return self._make(participant, session)
         except Exception as error:
             self._audit.record("logout.notice_failed", client=participant.client_id, cause=type(error).__name__)

@@ -82,11 +82,11 @@ class MemberDesk:
                 self._logout.end_all_of(session.subject_id, reason="subject_gone")
                 return None
         got = self._disclosures.of_subject(session.subject_id)
-        agreed = {consent.client_id for consent in self._consents.of_subject(session.subject_id)}
+        agreed = self._consents.of_subject(session.subject_id)
         listed = self._clients.snapshot().clients
         elsewhere = {client_id: client for client_id in got if client_id not in listed and (client := self._clients.get(client_id))}
         found = [
-            self._application(client, subject, got.get(client.id), agreed=client.id in agreed)
+            self._application(client, subject, got.get(client.id), agreed=any(each.is_for(client) for each in agreed))
             for client in {**listed, **elsewhere}.values()
         ]
         return sorted((each for each in found if each.url or each.last), key=lambda each: each.client.name.casefold())

@@ -46,7 +46,7 @@ class Waiting:
 
 
 class NoticeQueue:
-    """Notices by the back channel. `make` makes one, `knows` says whether there is such a client, `heard` hears of every success."""
+    """Notices by the back channel. `make` makes one, `knows` says whether that client is still there, `heard` hears of every success."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class NoticeQueue:
         *,
         make: Callable[[Participant, Session], Notice | None],
         messenger: Messenger,
-        knows: Callable[[str], bool],
+        knows: Callable[[Participant], bool],
         heard: Callable[[str, str], object],
         audit: Audit,
         now: Now,
@@ -123,7 +123,7 @@ class NoticeQueue:
     def _tell(self, record: Record) -> None:
         participant, session = read_as(Participant, record["participant"]), read_as(Session, record["session"])
         client_id = participant.client_id
-        if not self._knows(client_id):
+        if not self._knows(participant):
             raise Hopeless("notice.client_gone", "There is no such application any more.")
         if cause := self._resting(client_id):
             raise NotHeard(cause, "The application's server did not answer a moment ago.")

@@ -49,6 +49,8 @@ class Participant:
     client_id: str
     protocol: str
     state: Mapping[str, Any] = field(default_factory=dict)
+    incarnation: str = ""
+    """Which client of that id: `Client.incarnation`."""
 
 
 @dataclass(frozen=True)

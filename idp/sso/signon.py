@@ -217,7 +217,7 @@ class SignOn:
         except Refusal as refusal:
             return self.refuse(request, refusal)
         # also a client that is on the list already: when the session ended meanwhile it was told so, and nobody would tell it again
-        if state is not None and not self._sessions.join(session.id, Participant(client.id, request.protocol, state)):
+        if state is not None and not self._sessions.join(session.id, Participant(client.id, request.protocol, state, client.incarnation)):
             return self.start(request, browser, None)  # what was made for it must not leave
         self._audit.record(
             "signon.ok",
@@ -235,7 +235,7 @@ class SignOn:
             return None
         protocol = self._protocols[request.protocol]
         things = tuple(sorted(protocol.discloses(request, grant) if isinstance(protocol, Discloses) else grant.attributes))
-        owner = grant.subject.id, grant.client.id
+        owner = grant.subject.id, grant.client
         if agreed is not None and set(things) <= set(agreed):
             self.consents.give(*owner, things)
             self._audit.record(

@@ -114,8 +114,9 @@ class Store(Protocol):
     def sweep(self) -> int:
         """Removes what has expired, where the database does not do it by itself; how many were removed."""
 
-    def ping(self) -> str:
-        """A short name of what answers, such as `mongodb 6.0.5`. Raises StoreUnavailable."""
+    def ping(self, *, patience: int | None = None) -> str:
+        """A short name of what answers, such as `mongodb 6.0`. `patience` in milliseconds, if it is shorter than the store's own
+        deadline. Raises StoreUnavailable."""
 
     def close(self) -> None:
         """Lets the connection go; the store is not used after that."""

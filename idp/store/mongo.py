@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from bson.codec_options import DatetimeConversion
 from bson.datetime_ms import DatetimeMS
 from pymongo import IndexModel, MongoClient, ReturnDocument
+from pymongo import timeout as driver_timeout
 from pymongo.collection import Collection
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.server_api import ServerApi
@@ -123,8 +124,9 @@ class MongoStore:
     def sweep(self) -> int:
         return 0  # the TTL index does it
 
-    def ping(self) -> str:
-        version = int(self._hello()["maxWireVersion"])
+    def ping(self, *, patience: int | None = None) -> str:
+        with driver_timeout(min(self._timeout, patience or self._timeout) / 1000):
+            version = int(self._hello()["maxWireVersion"])
         return f"mongodb {_RELEASES.get(version, f'of wire version {version}')}"
 
     def inspect(self) -> DatabaseServer:

@@ -89,7 +89,7 @@ class SqliteStore:
         now = {"now": self._now()}
         return sum(len(self._write(f'DELETE FROM "{kind}" WHERE expires <= :now RETURNING 1', now)) for kind in INDEXED)
 
-    def ping(self) -> str:
+    def ping(self, *, patience: int | None = None) -> str:  # noqa: ARG002  (a read waits for nobody)
         self._read('SELECT 1 FROM "setting" LIMIT 1', {})
         return f"sqlite {sqlite3.sqlite_version}"
 

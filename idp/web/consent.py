@@ -52,7 +52,7 @@ def consent_pages(gateway: Gateway) -> Blueprint:
     def show() -> Response:
         session = gateway.session()
         given = gateway.signon.consents.of_subject(session.subject_id) if session else []
-        rows = [(client, consent) for consent in given if (client := gateway.clients.get(consent.client_id))]
+        rows = [(client, consent) for consent in given if (client := gateway.clients.get(consent.client_id)) and consent.is_for(client)]
         return render("consents.html", session=session, rows=sorted(rows, key=lambda row: row[0].name.casefold()))
 
     @pages.post("/consent/revoke")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Blueprint, Response, request
 
 from idp.directory import SignInBarred
@@ -15,8 +17,16 @@ from idp.web.gateway import Gateway, see
 from idp.web.login_page import LoginPage
 
 
-def login_pages(gateway: Gateway, desk: LoginDesk, settings: LoginSettings, keeper: Doorkeeper | None = None) -> Blueprint:
-    """GET /login, POST /login, POST /login/cancel, GET /signon/<id>, POST /signon/<id>/refuse. `keeper` knows iMIS's sign-in pages."""
+def login_pages(
+    gateway: Gateway,
+    desk: LoginDesk,
+    settings: LoginSettings,
+    keeper: Doorkeeper | None = None,
+    *,
+    try_store: Callable[[], object] = lambda: None,
+) -> Blueprint:
+    """GET /login, POST /login, POST /login/cancel, GET /signon/<id>, POST /signon/<id>/refuse. `keeper` knows iMIS's sign-in pages;
+    `try_store` raises Unavailable where a sign-in would."""
     pages = Blueprint("login", __name__)
     page = keeper.page if keeper else LoginPage(gateway, settings, Ways())
 
@@ -28,7 +38,16 @@ def login_pages(gateway: Gateway, desk: LoginDesk, settings: LoginSettings, keep
             return see(page.onward(pending))
         if keeper and (answer := keeper.lead(pending)):
             return answer
-        return page.show(pending, username=session.username if session else pending.request.login_hint if pending else "")
+        username = session.username if session else pending.request.login_hint if pending else ""
+        return page.show(pending, username=username, error=trouble() if session is None and pending is None else None)
+
+    def trouble() -> Unavailable | None:
+        """A browser that brings nothing has not made us ask the store; members see what is wrong before they type a password (F7)."""
+        try:
+            try_store()
+        except Unavailable as error:
+            return error
+        return None
 
     @pages.post("/login")
     def submit() -> Response:

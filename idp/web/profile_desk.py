@@ -51,7 +51,7 @@ class ProfileDesk:
         if stored is None or stored.record["client_id"] != client.id:
             raise ServiceError("handle.unknown", "This handle is not known, or its time is over.", status=404)
         session = self._sessions.get(stored.record["session_id"])
-        if session is None or session.participant(client.id) is None:
+        if session is None or client.part_in(session) is None:
             raise ServiceError("handle.session_ended", "The member has signed out, or the session's time is over.", status=410)
         return self._asked_again(client, session, how="handle")
 
@@ -75,7 +75,7 @@ class ProfileDesk:
         return None if session is None else not self._is_barred(client, session, self._subject(client, session))
 
     def _session(self, client: Client, subject_id: str) -> Session | None:
-        live = [each for each in self._sessions.of_subject(subject_id) if each.participant(client.id)]
+        live = [each for each in self._sessions.of_subject(subject_id) if client.part_in(each)]
         return max(live, key=lambda session: session.auth_time, default=None)
 
     def _asked_again(self, client: Client, session: Session, *, how: str) -> Profile:

@@ -728,6 +728,24 @@ def test_an_unreachable_mongodb_is_unavailable_and_no_secret_is_told(uri: str) -
     assert caught.value.__suppress_context__
 
 
+def test_F7_a_ping_may_be_less_patient_than_the_store() -> None:
+    """A page that only wants to say how things stand keeps nobody waiting."""
+    store = MongoStore("mongodb://127.0.0.1:1/", timeout=600_000)
+    caught: list[StoreUnavailable] = []
+
+    def ping() -> None:
+        try:
+            store.ping(patience=100)
+        except StoreUnavailable as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=ping, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert caught
+    store.close()
+
+
 def test_sqlite_that_another_process_keeps_locked_is_unavailable_until_it_lets_go(tmp_path: Path) -> None:
     path = tmp_path / "idp.sqlite"
     store = SqliteStore(path, timeout=200)

@@ -82,3 +82,26 @@ def test_U32_a_pairwise_secret_that_others_can_read_is_named(tmp_path: Path, hou
 def test_U32_a_key_folder_that_others_may_write_to_is_named(tmp_path: Path, house: House) -> None:
     (tmp_path / "keys").chmod(0o770)
     assert "keys.folder_open" in house.said()
+
+
+@pytest.mark.parametrize(("calendar", "said"), [('["oidc"]', True), ("[]", False)])
+def test_U32_a_key_folder_that_the_calendar_cannot_write_to_is_named(
+    house: House, monkeypatch: pytest.MonkeyPatch, calendar: str, said: bool
+) -> None:
+    """As root everything can be written to, so the answer is given for the system."""
+    house.put("keys", calendar=calendar)
+    assert "keys.read_only" not in house.said()
+    monkeypatch.setattr("os.access", lambda path, mode: path != house.folder / "keys")
+    assert ("keys.read_only" in house.said()) is said
+
+
+@pytest.mark.parametrize(("life", "said"), [('"1d"', False), ('"23h"', True)])
+def test_U32_a_replaced_key_that_is_dropped_within_a_day_is_named(house: House, life: str, said: bool) -> None:
+    house.put("keys", retired_life=life)
+    assert ("keys.dropped_early" in house.said()) is said
+
+
+@pytest.mark.parametrize(("calendar", "life", "said"), [('["oidc"]', 299, True), ('["oidc"]', 300, False), ("[]", 299, False)])
+def test_U32_a_new_key_that_signs_before_vendors_look_is_named(house: House, calendar: str, life: int, said: bool) -> None:
+    house.put("keys", calendar=calendar, next_life=str(life))
+    assert ("keys.signs_early" in house.said()) is said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -123,6 +124,13 @@ def test_U32_a_database_password_that_others_may_read_is_named(house: House, use
     found = {each.check: each.detail for each in examine(Patient(load(path, {}), None))}
     assert ("config.readable" in found) is said
     assert "word@" not in str(found)
+
+
+def test_telemetry_that_is_on_wants_its_libraries(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.put("telemetry", endpoint='"http://127.0.0.1:4318"')
+    assert house.said() == USUAL
+    monkeypatch.setitem(sys.modules, "idp.web.telemetry", None)  # as if its import had failed
+    assert "telemetry.missing" in house.said()
 
 
 def test_U32_calls_into_the_own_network_are_named_in_production(house: House) -> None:

@@ -96,7 +96,7 @@ def test_F7_without_the_database_pages_say_so_and_all_goes_on_when_it_is_back(ou
     processes = {server.process.pid, *server.workers()}
     member = BareBrowser(server.port)
     member.sign_in("/login")
-    visitor = BareBrowser(server.port)
+    visitor, stranger = BareBrowser(server.port), BareBrowser(server.port)
     fields = dict(re.findall(r'name="(form_token|request)" value="([^"]*)"', visitor.ask("GET", "/login")[2]))
     form = urlencode({**fields, "username": "ada", "password": "demo"})
     asks = Relying(member, "x").authorize_path()
@@ -104,9 +104,11 @@ def test_F7_without_the_database_pages_say_so_and_all_goes_on_when_it_is_back(ou
     try:
         until(lambda: readiness(server) == (503, ["store.unavailable"]))
         assert page(visitor, server, "/livez")[0] == 200
-        for browser, path, body in ((member, "/login", ""), (member, "/", ""), (member, asks, ""), (visitor, "/login", form)):
+        asked = ((member, "/login", ""), (member, "/", ""), (member, asks, ""), (visitor, "/login", form), (stranger, "/login", ""))
+        for browser, path, body in asked:
             status, retry_after, text = page(browser, server, path, body)
             assert (status, SENTENCE in text, "Reference" in text) == (503, True, True), path
+            assert ("Try again" in text) != ('name="password"' in text), f"{path}: a way on, without the back button"
             assert retry_after is not None
             assert 0 < int(retry_after) <= 120
     finally:
@@ -114,6 +116,8 @@ def test_F7_without_the_database_pages_say_so_and_all_goes_on_when_it_is_back(ou
     seconds = until(lambda: readiness(server) == (200, []))
     print(f"{way}: ready again {seconds:.1f} s after the database")
     assert "You are signed in" in member.again().ask("GET", "/")[2]
+    status, retry_after, text = page(stranger, server, "/login")
+    assert (status, retry_after, SENTENCE in text) == (200, None, False)
     late = BareBrowser(server.port)
     late.sign_in("/login")
     assert "You are signed in" in late.ask("GET", "/")[2]

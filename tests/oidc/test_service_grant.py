@@ -183,7 +183,7 @@ def test_S14_an_exchange_wants_the_consent_that_a_sign_on_would_ask_for(make_wor
     token = world.signed_in().tokens(scope="openid email")["access_token"]
     assert error_of(exchange(world, token)) == "invalid_request"
     assert world.audit.last["cause"] == "oidc.exchange_consent"
-    Consents(world.store, now=world.now).give("0471", "relay", {"email"} | set(world.clients.snapshot().clients["relay"].release.names))
+    Consents(world.store, now=world.now).give("0471", relay, {"email", *relay.release.names})
     assert "access_token" in good(exchange(world, token))
 
 

@@ -47,6 +47,18 @@ def test_a_handle_is_given_only_to_a_vendor_that_asks_for_one(world: World) -> N
     assert len(ElementTree.fromstring(redeemed(world, anne, handle="1", format="xml").data).get("handle") or "") == 43
 
 
+def test_a_vendor_that_got_a_removed_ones_id_has_neither_its_handles_nor_its_members(world: World) -> None:
+    table = {"protocol": "token", "return_urls": (LMS,), "release": ["email"]}
+    world.clients.add("shop", table)
+    old = str(redeemed(world, world.signed_in(), "shop", handle="1").json["handle"])
+    assert ask(world, old, client="shop").status_code == 200
+    world.clients.remove("shop")
+    world.clients.add("shop", table)
+    assert ask(world, old, client="shop").status_code == 410
+    again = str(redeemed(world, world.signed_in(), "shop", handle="1").json["handle"])
+    assert ask(world, again, client="shop").status_code == 200
+
+
 def test_the_vendor_asks_again_as_often_as_it_likes_and_gets_the_fields_of_now(world: World, handle: str) -> None:
     assert ask(world, handle).json["attributes"] == {"email": "anne@assoc.example"}
     world.members.by_id[ANNE.id] = Subject(ANNE.id, "anne", {"email": ("new@assoc.example",)})

@@ -102,8 +102,7 @@ class House:
         self.tickets = Tickets(store, self.sessions, kind="ticket", life=30, now=now)
         self.echo = EchoProtocol(self.clients, self.tickets)
         protocols = {"echo": self.echo}
-        knows = lambda client_id: self.clients.get(client_id) is not None  # noqa: E731
-        self.logout = Logout(sessions=self.sessions, protocols=protocols, messenger=self.letterbox, knows=knows, **shared)
+        self.logout = Logout(sessions=self.sessions, protocols=protocols, messenger=self.letterbox, knows=self.clients.has, **shared)
         self.signon = SignOn(
             clients=self.clients, sessions=self.sessions, subjects=self.subjects, protocols=protocols, logout=self.logout, **shared
         )

@@ -94,6 +94,19 @@ def test_a_client_is_added_once_and_removed_once(clients: Clients) -> None:
     assert refusal(clients.remove, "shop") == "clients.unknown"
 
 
+def test_who_gets_a_removed_ones_id_is_another_also_in_the_file_and_after_a_change(clients: Clients, store: Store) -> None:
+    first = clients.get(clients.add("shop", {"tell": "front"}).id)
+    clients.remove("shop")
+    clients.add("shop", {"tell": "front"})
+    second = clients.get("shop")
+    clients.change("shop", {"tell": "back"})
+    third = clients.get("shop")
+    of_file = Clients([make_client("shop")], store=store, read=read, audit=Events()).get("shop")
+    assert first and second and third and of_file  # noqa: PT018
+    assert first.incarnation != second.incarnation
+    assert second.incarnation == third.incarnation == of_file.incarnation
+
+
 def test_F5_one_that_a_newer_version_wrote_does_not_stop_the_others(store: Store, audit: Events) -> None:
     store.put("client", "odd", {"from the future": True}, expires=None)
     store.put("client", "shop", {"tell": "front"}, expires=None)

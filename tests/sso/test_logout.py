@@ -98,6 +98,15 @@ def test_a_client_that_was_removed_holds_nobody_up(house: House) -> None:
     assert states(end(house, session)) == {"passing": "untold", "back": "done"}
 
 
+def test_a_client_that_has_got_a_removed_ones_id_is_told_only_of_its_own_members(house: House) -> None:
+    house.clients.add("passing", {"tell": "back"})
+    session = signed_in(house, "passing", "back")
+    house.clients.remove("passing")
+    house.clients.add("passing", {"tell": "back"})
+    assert states(end(house, session)) == {"passing": "untold", "back": "done"}
+    assert states(end(house, signed_in(house, "passing"))) == {"passing": "done"}
+
+
 def test_S47_a_dead_client_is_said_to_be_one(house: House) -> None:
     session = signed_in(house, "back")
     house.letterbox.dead.add("https://back.example/out")

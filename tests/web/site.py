@@ -68,7 +68,7 @@ class Site:
         )
         install(self.app, house.audit)
         self.app.register_blueprint(home_pages(self.gateway, desk))
-        self.app.register_blueprint(login_pages(self.gateway, house.desk, login or LoginSettings()))
+        self.app.register_blueprint(login_pages(self.gateway, house.desk, login or LoginSettings(), try_store=lambda: house.store.ping()))
         self.app.register_blueprint(logout_pages(self.gateway))
         self.app.register_blueprint(echo_pages(self.gateway))
         self.app.register_blueprint(broken_pages())

@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from idp.sso.answer import FormPost
 from idp.sso.login import LoginSettings
+from idp.store import StoreUnavailable
 from tests.sso.echo import make_client
 from tests.sso.house import PASSWORD
 
@@ -285,6 +286,21 @@ class TestThePage:
         assert len(tags.of("h1")) == len(tags.of("main")) == 1
         assert page.text.count("<title>Error: ") == 1
         assert len([field for field in fields if "autofocus" in field]) == 1
+
+    def test_F7_without_its_database_the_page_says_so_before_a_password_is_typed(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        def gone() -> str:
+            raise StoreUnavailable("canary")
+
+        monkeypatch.setattr(site.house.store, "ping", gone)
+        page = site.visitor().get("/login")
+        fields = [field for field in Tags(page.text).of("input") if field["type"] != "hidden"]
+        assert (page.status_code, page.headers["Retry-After"]) == (503, "10")
+        assert [field["name"] for field in fields] == ["username", "password"], "it may be back when the form is sent"
+        assert [field.get("aria-invalid") for field in fields] == [None, None], "the member did nothing wrong"
+        assert StoreUnavailable("").message in page.text
+        assert "canary" not in page.text
+        monkeypatch.undo()
+        assert site.visitor().get("/login").status_code == 200
 
     def test_U1_help_is_offered_where_it_is_configured(self, make_site: MakeSite) -> None:
         site = make_site(login=LoginSettings(forgot_password_url="https://assoc.example/forgot", help_text="Call 555-0100."))

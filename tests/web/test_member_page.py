@@ -97,7 +97,7 @@ class TestDisconnecting:
     def agreed(self, site: Site) -> Visitor:
         visitor = site.signed_in()
         told(site, "lms", ["email"])
-        site.house.signon.consents.give("101", "lms", ["email"])
+        site.house.signon.consents.give("101", site.house.clients.snapshot().clients["lms"], ["email"])
         return visitor
 
     def test_S14_disconnect_takes_the_consent_back_and_says_so_once(self, site: Site) -> None:

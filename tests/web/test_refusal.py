@@ -80,6 +80,13 @@ def test_F7_who_must_come_back_later_is_told_when(site: Site) -> None:
     assert statuses == {"away": (503, "10"), "later": (503, "77"), "busy": (429, "60"), "refused": (400, None)}
 
 
+def test_F7_what_may_work_later_has_a_link_to_try_it_again(site: Site) -> None:
+    """To the same address: a request that waits stays with its member."""
+    pages = {what: site.visitor().get(f"/broken/{what}?a=1&b=%22%3E").text for what in ("away", "refused")}
+    assert '<a class="button primary" href="?a=1&amp;b=%22%3E">Try again</a>' in pages["away"]
+    assert "Try again" not in pages["refused"]
+
+
 def test_a_program_gets_json(site: Site) -> None:
     response = site.visitor().get("/broken/refused", **JSON)
     assert response.status_code == 400

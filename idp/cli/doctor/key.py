@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from idp.protocols.oidc.signing import signing_problems
 _SMALLEST = 2048  # bits
 _OLDEST = 3 * 365  # days that a key may sign (NIST SP 800-57 part 1, 5.3.6)
 _AHEAD = 90  # days
+_JWKS_LIFE = 300  # seconds that our own answer allows vendors to keep the key set
 
 
 def no_next(patient: Patient) -> Iterator[Found]:
@@ -86,6 +88,27 @@ def folder_open(patient: Patient) -> Iterator[Found]:
         yield Found("others may put keys of their own into the key folder", f"run: chmod 700 {folder}", serious=True)
 
 
+def read_only(patient: Patient) -> Iterator[Found]:
+    """The calendar's steps are changes of that folder."""
+    settings = patient.config.keys
+    if settings.calendar and not os.access(settings.folder, os.W_OK | os.X_OK):
+        fix = f"let the server's user write to {settings.folder} (and run idp check as that user), or set [keys] calendar = []"
+        yield Found("the calendar is to change keys, and the key folder cannot be written to", fix, serious=True)
+
+
+def dropped_early(patient: Patient) -> Iterator[Found]:
+    if (life := patient.config.keys.retired_life) < DAY:
+        detail = f"a replaced key is published for {life} seconds more, and some vendors look at our keys once a day"
+        yield Found(detail, "set [keys] retired_life to a day or more (S38)")
+
+
+def signs_early(patient: Patient) -> Iterator[Found]:
+    settings = patient.config.keys
+    if settings.calendar and settings.next_life < _JWKS_LIFE:
+        detail = f"a new key signs {settings.next_life} seconds after it was published: vendors may keep our key set for {_JWKS_LIFE}"
+        yield Found(detail, "set [keys] next_life to a day or more (S38)")
+
+
 def missing(patient: Patient) -> Iterator[Found]:
     for problem in signing_problems(patient.clients(), patient.ring("oidc")):
         detail, _, fix = problem.partition(". Run: ")
@@ -106,5 +129,8 @@ LOOKS: Mapping[str, Look] = {
     "keys.overdue": overdue,
     "keys.pairwise": pairwise,
     "keys.folder_open": folder_open,
+    "keys.read_only": read_only,
+    "keys.dropped_early": dropped_early,
+    "keys.signs_early": signs_early,
     "keys.missing": missing,
 }

@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 from idp.cli.doctor.advice import Found, Look, Patient
 from idp.cli.doctor.certificate import ending_of
 from idp.cli.run import parse_listen
+from idp.errors import ConfigError
 from idp.web.settings import is_loopback
+from idp.worker import telemetry_type
 
 
 def plain_http(patient: Patient) -> Iterator[Found]:
@@ -100,6 +102,14 @@ def _is_wide(text: str) -> bool:
     return network.prefixlen < (8 if network.version == 4 else 16)
 
 
+def telemetry_missing(patient: Patient) -> Iterator[Found]:
+    try:
+        telemetry_type(patient.config.telemetry)
+    except ConfigError as error:
+        detail, _, fix = error.problems[0].partition(": ")
+        yield Found(detail, fix, serious=True)
+
+
 LOOKS: Mapping[str, Look] = {
     "server.plain_http": plain_http,
     "server.not_production": not_production,
@@ -113,4 +123,5 @@ LOOKS: Mapping[str, Look] = {
     "operators.wide": operators_wide,
     "operators.proxy": operators_behind_proxy,
     "outbound.private": private_calls,
+    "telemetry.missing": telemetry_missing,
 }

@@ -91,6 +91,13 @@ def claims_by_scope(scopes: Sequence[str], claims: Iterable[str]) -> dict[str, N
     return {claim: None for claim in claims if claim in given or claim not in STANDARD_CLAIMS}
 
 
+def less_scopes(claims: Mapping[str, Any], gone: Iterable[str], left: Iterable[str], asked: Iterable[str] = ()) -> dict[str, Any]:
+    """The claims without those that only the scopes `gone` gave; what was asked for by name (Core §5.5) stays."""
+    kept = {*asked, *(claim for scope in left for claim in SCOPE2CLAIMS.get(scope, ()))}
+    lost = {claim for scope in gone if scope in CLAIM_SCOPES for claim in SCOPE2CLAIMS[scope]} - kept
+    return {claim: value for claim, value in claims.items() if claim not in lost}
+
+
 Wish = Mapping[str, Any] | None
 """What one claim is asked for with: `{"values": [...]}`, or None where any value will do."""
 

@@ -282,7 +282,7 @@ class SamlLogout:
 def _knows(session: Session, known: Known, name_id: NameId) -> bool:
     """Whether the application takes part in the session, under the NameID that we gave (Core section 3.3.4: strongly matches);
     some applications leave its format out."""
-    participant = session.participant(known.client.id)
+    participant = known.client.part_in(session)
     given = participant.state.get("name_id") if participant else None
     if given is None or given["value"] != name_id.value:
         return False

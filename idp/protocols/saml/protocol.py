@@ -229,7 +229,7 @@ class SamlProtocol:
         """The signed Response, and what a LogoutRequest will need. Raises Refusal when the member lacks the identifier."""
         known = self._known(request)
         state = request.state
-        earlier = grant.session.participant(known.client.id)
+        earlier = known.client.part_in(grant.session)
         before = read_as(NameId, earlier.state["name_id"]) if earlier and earlier.state else None
         name_id = self._name_ids.make(read_as(Policy, state["policy"]), known, grant.subject, before=before)
         attributes = self._attributes.choose(grant.attributes, known, grant.subject, index=state["attributes"])

@@ -75,7 +75,7 @@ def log_out(gateway: Gateway, protocol: VendorProtocol) -> Response:
 
 
 def _is_participant(session: Session, asked: VendorLogout, protocol: str) -> bool:
-    participant = session.participant(asked.client.id)
+    participant = asked.client.part_in(session)
     return participant is not None and participant.protocol == protocol
 
 

@@ -19,7 +19,7 @@ from idp.protocols.oidc.login_claim import told_of
 from idp.protocols.oidc.provider import subject_for
 from idp.protocols.oidc.signing import Signer
 from idp.secret import Secret, digest, new_id, new_secret
-from idp.sso.client import Client
+from idp.sso.client import Client, Clients
 from idp.sso.session import Sessions
 from idp.store import Store, Stored
 
@@ -70,12 +70,15 @@ class Issued:
 class AccessTokens:
     """The access tokens in the store. Several may be of one family."""
 
-    def __init__(self, issuer: str, *, store: Store, sessions: Sessions, keys: KeyRing, signer: Signer, exists: Exists, now: Now) -> None:
+    def __init__(
+        self, issuer: str, *, store: Store, sessions: Sessions, keys: KeyRing, signer: Signer, clients: Clients, exists: Exists, now: Now
+    ) -> None:
         self._issuer = issuer
         self._store = store
         self._sessions = sessions
         self._keys = keys
         self._signer = signer
+        self._clients = clients
         self._exists = exists
         self._now = now
 
@@ -86,14 +89,14 @@ class AccessTokens:
         key = key or new_id()
         secret = new_secret()
         value = self._signed(client, access, key, life) if policy.access_token == "jwt" else f"{key}.{secret}"  # noqa: S105
-        record = {**_record(access), "secret": digest(value), "issued": self._now()}
+        record = {**_record(access), **incarnation_of(client), "secret": digest(value), "issued": self._now()}
         is_new = self._store.put_new("token", key, record, expires=self._now() + life)
         return Issued(value, life, dead=not is_new, type=_type_of(access))
 
     def find(self, value: str) -> Token | None:
-        """The live token of a live session (S48), or of a member who is still there. Raises Unavailable."""
+        """The live token of a live session (S48), or of a member who is still there; of a client that is, too. Raises Unavailable."""
         stored = self._stored(value)
-        if stored is None or stored.expires is None:
+        if stored is None or stored.expires is None or not was_issued_to(self._clients.get(stored.record["client_id"]), stored.record):
             return None
         token = Token(stored.key, _access(stored.record), stored.record["issued"], stored.expires)
         return token if self._is_live(token.access) else None
@@ -151,6 +154,16 @@ class AccessTokens:
         claims |= {"act": dict(access.actor)} if access.actor else {}
         claims |= {"cnf": dict(access.confirmation)} if access.confirmation else {}
         return self._signer.for_access_token(client, claims)
+
+
+def incarnation_of(client: Client) -> dict[str, str]:
+    """What the record of a token says of its client beside the id."""
+    return {"incarnation": client.incarnation} if client.incarnation else {}
+
+
+def was_issued_to(client: Client | None, record: Mapping[str, Any]) -> bool:
+    """Whether the record of a token is this client's, and not of one that was removed and had the same id."""
+    return client is not None and (record["client_id"], record.get("incarnation", "")) == (client.id, client.incarnation)
 
 
 def _type_of(access: Access) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from idp.protocols.oidc.gate import settings_of
 from idp.protocols.oidc.grant.access_token import Issued
 from idp.protocols.oidc.grant.request import TokenRequest
 from idp.protocols.oidc.grant.settings import Resource
@@ -21,6 +22,15 @@ def narrowed_scope(request: TokenRequest, granted: tuple[str, ...]) -> tuple[str
     if set(asked) - set(granted):
         raise request.refusal("invalid_scope", "scope_widened", "More scope is asked for than was granted.")
     return asked or granted
+
+
+def still_allowed(request: TokenRequest, granted: tuple[str, ...]) -> tuple[str, ...]:
+    """What was granted, less what was taken from the client since (S25). Raises OAuthError when that was all."""
+    allowed = settings_of(request.client).allowed_scopes
+    left = tuple(scope for scope in granted if scope in allowed)
+    if granted and not left:
+        raise request.refusal("invalid_scope", "scope_taken", "The application may not have any more what was granted.")
+    return left
 
 
 def narrowed_resources(request: TokenRequest, granted: tuple[Resource, ...]) -> tuple[Resource, ...]:

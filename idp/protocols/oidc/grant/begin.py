@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from idp.clock import Now
+from idp.protocols.oidc.claim import less_scopes
 from idp.protocols.oidc.gate import settings_of
 from idp.protocols.oidc.grant.access_token import Access, AccessTokens
-from idp.protocols.oidc.grant.answer import narrowed_resources, token_answer
+from idp.protocols.oidc.grant.answer import narrowed_resources, still_allowed, token_answer
 from idp.protocols.oidc.grant.refresh_token import Lasting, RefreshTokens
 from idp.protocols.oidc.grant.request import TokenRequest
 from idp.protocols.oidc.grant.settings import REFRESH
@@ -50,6 +51,7 @@ class Beginning:
     def answer(self, request: TokenRequest, signed_on: SignedOn) -> dict[str, Any]:
         """The token answer. Raises OAuthError, DirectoryUnavailable."""
         client, session = request.client, signed_on.session
+        signed_on = _still(request, signed_on)
         self._standing.check(client, session)
         resources = narrowed_resources(request, signed_on.resources)
         lasting = self._lasting(request, signed_on)
@@ -101,3 +103,10 @@ class Beginning:
             login=login_of(session),
             confirmation=request.confirmation if settings.public else {},  # RFC 9449 §5: others are bound by their authentication
         )
+
+
+def _still(request: TokenRequest, signed_on: SignedOn) -> SignedOn:
+    """As far as the client may have it now: its settings may have changed since the sign-on. Raises OAuthError."""
+    scope = still_allowed(request, signed_on.scope)
+    userinfo = less_scopes(signed_on.userinfo, {*signed_on.scope} - {*scope}, scope, signed_on.asked.get("userinfo", ()))
+    return replace(signed_on, scope=scope, userinfo=userinfo)

@@ -55,8 +55,10 @@ class TokenDesk:
         check_holder: CheckHolder,
     ) -> None:
         standing = Standing(subjects, gone=gone, now=now)
-        self.tokens = AccessTokens(issuer, store=store, sessions=sessions, keys=keys, signer=signer, exists=standing.exists, now=now)
-        self.refresh_tokens = RefreshTokens(store, self.tokens, now=now)
+        self.tokens = AccessTokens(
+            issuer, store=store, sessions=sessions, keys=keys, signer=signer, clients=clients, exists=standing.exists, now=now
+        )
+        self.refresh_tokens = RefreshTokens(store, self.tokens, clients=clients, now=now)
         self.withdraw = Withdrawal(store, sessions, self.tokens)
         beginning = Beginning(self.tokens, self.refresh_tokens, provider, standing=standing, now=now)
         self.devices = Devices(issuer, beginning, store=store, sessions=sessions, now=now)

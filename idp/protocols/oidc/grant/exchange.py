@@ -59,7 +59,8 @@ class ExchangeGrant:
             actor={"sub": request.client.id, **({"act": dict(access.actor)} if access.actor else {})},
             confirmation=request.confirmation,
         )
-        if not self._sessions.join(grant.session.id, Participant(request.client.id, "oidc")):  # it will be told of the session's end
+        part = Participant(request.client.id, "oidc", incarnation=request.client.incarnation)
+        if not self._sessions.join(grant.session.id, part):  # it will be told of the session's end
             raise _not_good(request)
         issued = self._tokens.issue(request.client, given, most=brought.expires - self._now())
         if self._tokens.find(request.form.get("subject_token")) is None:  # revoked meanwhile: what was made of it must not outlive it
@@ -79,7 +80,7 @@ class ExchangeGrant:
     def _check_consent(self, request: TokenRequest, subject_id: str, scope: tuple[str, ...], claims: Mapping[str, Any]) -> None:
         """There is no page on which to ask here: the member has agreed before, or the application asks first (S14). Raises OAuthError."""
         things = {*claims, *opened_by(settings_of(request.client).member_data, scope)}
-        if request.client.asks_consent and not self._consents.covers(subject_id, request.client.id, things):
+        if request.client.asks_consent and not self._consents.covers(subject_id, request.client, things):
             raise request.refusal("invalid_request", "exchange_consent", "The member has not agreed yet that this application sees them.")
 
     def _session(self, request: TokenRequest, access: Access) -> Session:

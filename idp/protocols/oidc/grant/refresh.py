@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from idp.audit import Audit
-from idp.protocols.oidc.claim import Member, claims_of
+from idp.protocols.oidc.claim import Member, claims_of, less_scopes
 from idp.protocols.oidc.error import OAuthError
-from idp.protocols.oidc.gate import settings_of
 from idp.protocols.oidc.grant.access_token import Access, AccessTokens, Issued
-from idp.protocols.oidc.grant.answer import narrowed_resources, narrowed_scope, token_answer
+from idp.protocols.oidc.grant.answer import narrowed_resources, narrowed_scope, still_allowed, token_answer
 from idp.protocols.oidc.grant.login import session_of
 from idp.protocols.oidc.grant.refresh_token import Lasting, Presented, RefreshTokens, Reused
 from idp.protocols.oidc.grant.request import TokenRequest
@@ -44,7 +43,7 @@ class RefreshGrant:
         grant: Grant | None = None
         while presented := self._presented(request, value):
             lasting = presented.lasting
-            scope = narrowed_scope(request, self._still_granted(request, lasting))
+            scope = narrowed_scope(request, still_allowed(request, lasting.scope))
             grant = grant or self._grant(request, lasting)
             issued, claims = self._issue(request, lasting, grant, scope)
             # the access token is there before the family moves on, so that whoever drops the family finds it
@@ -66,11 +65,6 @@ class RefreshGrant:
             raise request.refusal("invalid_grant", "refresh_key", "The refresh token is bound to another key.")
         return presented
 
-    def _still_granted(self, request: TokenRequest, lasting: Lasting) -> tuple[str, ...]:
-        """Less what was taken from the client since (S25)."""
-        allowed = settings_of(request.client).allowed_scopes
-        return tuple(scope for scope in lasting.scope if scope in allowed)
-
     def _grant(self, request: TokenRequest, lasting: Lasting) -> Grant:
         session: Session | None = session_of(lasting)
         if lasting.session_id:
@@ -88,7 +82,8 @@ class RefreshGrant:
     def _issue(self, request: TokenRequest, lasting: Lasting, grant: Grant, scope: tuple[str, ...]) -> tuple[Issued, dict[str, Any]]:
         """A new access token, and the claims of the ID token beside it: both as the member is now."""
         member = Member(grant, claims_of(request.client.release, grant.attributes))
-        asked = {"scope": list(scope), "claims": lasting.asked}
+        asked = {"scope": list(lasting.scope), "claims": lasting.asked}
+        claims = self._provider.claims_at("userinfo", asked, member)
         access = Access(
             request.client.id,
             scope,
@@ -96,7 +91,7 @@ class RefreshGrant:
             subject_id=lasting.subject_id,
             session_id=lasting.session_id,
             resources=narrowed_resources(request, lasting.resources),
-            claims=self._provider.claims_at("userinfo", asked, member),
+            claims=less_scopes(claims, {*lasting.scope} - {*scope}, scope, lasting.asked.get("userinfo", ())),
             login=lasting.login,
             confirmation=request.confirmation,
         )

@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 from idp.clock import Now
 from idp.protocols.oidc.gate import settings_of
-from idp.protocols.oidc.grant.access_token import AccessTokens
+from idp.protocols.oidc.grant.access_token import AccessTokens, incarnation_of, was_issued_to
 from idp.protocols.oidc.grant.seal import seal, unseal
 from idp.secret import Secret, digest, new_secret
-from idp.sso.client import Client
+from idp.sso.client import Client, Clients
 from idp.store import Store, Stored
 
 _LONGEST = 250  # characters
@@ -62,8 +62,9 @@ class Reused(Exception):
 class RefreshTokens:
     """The refresh tokens in the store."""
 
-    def __init__(self, store: Store, tokens: AccessTokens, *, now: Now) -> None:
+    def __init__(self, store: Store, tokens: AccessTokens, *, clients: Clients, now: Now) -> None:
         self._store = store
+        self._clients = clients
         self._tokens = tokens
         self._now = now
 
@@ -71,14 +72,14 @@ class RefreshTokens:
         """The first token of a family."""
         root = new_secret()
         value = f"{lasting.family}.{root}.{new_secret()}"
-        record = {**_record(lasting), "root": digest(root), "current": digest(value), "used": self._now()}
+        record = {**_record(lasting), **incarnation_of(client), "root": digest(root), "current": digest(value), "used": self._now()}
         self._store.put("token", _key(lasting.family), record, expires=self._expires(client, lasting))
         return value
 
     def find(self, value: str) -> Lasting | None:
         """The family of a token that would still be taken; using it is not meant."""
         stored = self._stored(value)
-        if stored is None:
+        if stored is None or not was_issued_to(self._clients.get(stored.record["client_id"]), stored.record):
             return None
         is_either = [Secret(value).matches(stored.record.get(part, "")) for part in ("current", "previous")]
         return _lasting(stored.record) if any(is_either) else None
@@ -86,7 +87,7 @@ class RefreshTokens:
     def present(self, value: str, client: Client) -> Presented | None:
         """The token as a client shows it; None when it is none of that client's (S22). Raises Reused."""
         stored = self._stored(value)
-        if stored is None or stored.record["client_id"] != client.id:
+        if stored is None or not was_issued_to(client, stored.record):
             return None
         record, presented = stored.record, Secret(value)
         if presented.matches(record["current"]):
