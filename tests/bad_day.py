@@ -63,14 +63,16 @@ class Member(BareBrowser):
         super().__init__(day.server.port)
         self._day = day
         self._name = name
+        self._came: tuple[int, str, str] = (0, "", "")
 
     def ask(self, method: str, path: str, body: str = "", headers: dict[str, str] | None = None) -> tuple[int, str, str]:
         sent = {"Host": self._day.host, **(headers or {})}
         try:
-            return super().ask(method, path, body, sent)
+            self._came = super().ask(method, path, body, sent)
         except ConnectionError:  # a kept connection that the server has closed meanwhile
             self.again()
-            return super().ask(method, path, body, sent)
+            self._came = super().ask(method, path, body, sent)
+        return self._came
 
     def log_in(self, password: str = "demo") -> int:
         """Status of what the sign-in page answers."""
@@ -104,9 +106,9 @@ class Member(BareBrowser):
         return '"signedIn":true' in self.ask("GET", "/jsonp/ping?client=journal&callback=f", headers=sent)[2].replace(" ", "")
 
     def every_protocol(self) -> list[str]:
-        """The protocols that failed."""
+        """The protocols that failed, each with what came instead."""
         ways = {"saml": self.saml, "oidc": self.openid, "token": self.token, "cookie": self.cookie, "jsonp": self.jsonp}
-        return [name for name, way in ways.items() if not way()]
+        return [f"{name}: {self._came}" for name, way in ways.items() if not way()]
 
 
 class BadDay:

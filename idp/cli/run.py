@@ -26,6 +26,8 @@ from idp.web.metric import FOLDER_VARIABLE
 _CONNECTIONS = 2048  # of one worker; one more waits until the kernel takes it
 _HEADERS_WITHIN = 30_000  # milliseconds that a request's headers may take, and an idle connection may stay (F23)
 _LARGEST_HEADERS = 64 * 1024  # a signed SAML request in a URL may be long
+_MEMORY = "/dev/shm"  # noqa: S108  (a folder of our own is made in it)
+"""For figures, which are written through a map: on a disk that is full, that would kill a worker (F9)."""
 _DRAIN = 20  # seconds that requests in flight may take after SIGTERM (F3)
 
 
@@ -47,7 +49,7 @@ def serve(loaded: Loaded, *, listen: str | None = None, workers: int | None = No
     prepare_keys(loaded)
     with (
         running_store(loaded.config.store, production=server.production, lasting=True) as choice,
-        tempfile.TemporaryDirectory(prefix="idp-metrics-") as figures,
+        tempfile.TemporaryDirectory(prefix="idp-metrics-", dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None) as figures,
     ):
         os.environ[FOLDER_VARIABLE] = figures  # workers keep their figures side by side, so that any of them can tell all
         os.environ[idp.worker.CONFIG_VARIABLE] = str(loaded.path)

@@ -24,6 +24,8 @@ _Row = tuple[Any, ...]
 _Rows = list[_Row]
 _READ = "key, record, count, revision, expires"
 _ALIVE = "(expires IS NULL OR expires > :now)"
+_NO_SPACE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
+"""The disk is full, or the process may not make a file larger. The statement is undone, as each is a transaction of its own."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,8 @@ class SqliteStore:
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        """One that no other thread has. After a failure it is closed, so the next verb begins with a new one."""
+        """One that no other thread has. After a failure it is closed, so the next verb begins with a new one; not while the disk
+        is full, when what is stored could still be read through it, but no new one be opened (F9)."""
         idle = self._process().idle
         try:
             connection = idle.pop()
@@ -138,8 +141,11 @@ class SqliteStore:
             connection = _open(self._path, self._timeout)
         try:
             yield connection
-        except BaseException:
-            connection.close()
+        except BaseException as error:
+            if getattr(error, "sqlite_errorcode", None) in _NO_SPACE:
+                idle.append(connection)
+            else:
+                connection.close()
             raise
         idle.append(connection)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import prometheus_client.values
@@ -23,7 +24,8 @@ _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 class Metrics:
     """The counters of one process; with `folder`, together with those of every process that has the same one.
 
-    No label holds what a stranger may choose: events and causes are ours, endpoints are our routes' names.
+    No label holds what a stranger may choose: events and causes are ours, endpoints are our routes' names. What cannot be written,
+    since the disk is full, is not counted: no request fails for a figure (F9).
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -37,7 +39,8 @@ class Metrics:
         )
 
     def hear(self, event: str, fields: Mapping[str, object]) -> None:
-        self._events.labels(event, str(fields.get("cause", ""))).inc()
+        with suppress(OSError):
+            self._events.labels(event, str(fields.get("cause", ""))).inc()
 
     def watch(self, app: Flask) -> None:
         """Times every request of the application."""
@@ -50,7 +53,8 @@ class Metrics:
         def end(response: Response) -> Response:
             begun = g.get("begun")
             if begun is not None:
-                self._seconds.labels(request.endpoint or "none", response.status_code).observe(time.perf_counter() - begun)
+                with suppress(OSError):
+                    self._seconds.labels(request.endpoint or "none", response.status_code).observe(time.perf_counter() - begun)
             return response
 
     def text(self, readings: Iterable[Reading] = ()) -> bytes:

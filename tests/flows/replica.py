@@ -32,6 +32,8 @@ class ReplicaSet:
         members = [{"_id": number, "host": f"127.0.0.1:{port}"} for number, port in enumerate(self.ports)]
         settings = {"electionTimeoutMillis": int(ELECTION * 1000), "heartbeatIntervalMillis": 500}
         first: MongoClient[dict[str, Any]] = MongoClient(f"mongodb://127.0.0.1:{self.ports[0]}/?directConnection=true")
+        for port in self.ports:
+            _await_answer(port)  # the set is not begun unless each member answers
         with first:
             first.admin.command("replSetInitiate", {"_id": "rs0", "members": members, "settings": settings})
         self.primary()
@@ -73,6 +75,12 @@ class ReplicaSet:
                         return int(hello["me"].rpartition(":")[2])
                 time.sleep(0.1)
         raise AssertionError("the replica set has no primary")
+
+
+def _await_answer(port: int) -> None:
+    client: MongoClient[dict[str, Any]] = MongoClient(f"mongodb://127.0.0.1:{port}/?directConnection=true")  # waits 30 s for it
+    with client:
+        client.admin.command("ping")
 
 
 class SecondInstance(Server):

@@ -60,5 +60,3 @@ class AccountDesk:
         if person.has_login or self._association.by_username(username):
             return invalid("DuplicateProviderUserKey")
         return reply(self._writer.user(self._association.set_login(person.id, username)), 201)
-
-

@@ -22,32 +22,50 @@ class Vendor:
 
 
 LMS = Vendor(
-    "lms", "Learning Center", "lms.localhost", "SAML 2.0",
+    "lms",
+    "Learning Center",
+    "lms.localhost",
+    "SAML 2.0",
     "Courses, and the credits they bring.",
     "#1d4f91",
 )
 COMMUNITY = Vendor(
-    "community", "Community", "community.localhost", "OpenID Connect",
+    "community",
+    "Community",
+    "community.localhost",
+    "OpenID Connect",
     "Discussions among members and committees.",
     "#6a2c91",
 )
 EVENTS = Vendor(
-    "events", "Events", "events.localhost", "OAuth 2.0",
+    "events",
+    "Events",
+    "events.localhost",
+    "OAuth 2.0",
     "Conferences and registrations at member prices.",
     "#9a3412",
 )
 STORE = Vendor(
-    "store", "Bookstore", "store.localhost", "Token",
+    "store",
+    "Bookstore",
+    "store.localhost",
+    "Token",
     "Publications, with the member's discount.",
     "#166534",
 )
 CMS = Vendor(
-    "cms", "Website", "cms.assoc.localhost", "Cookie",
+    "cms",
+    "Website",
+    "cms.assoc.localhost",
+    "Cookie",
     "The association's own pages; it shares a parent domain with the sign-in service.",
     "#0f4c5c",
 )
 JOURNAL = Vendor(
-    "journal", "Journal", "journal.localhost", "JSONP",
+    "journal",
+    "Journal",
+    "journal.localhost",
+    "JSONP",
     "Articles; its page greets a member who is signed in already.",
     "#7f1d3a",
 )
