@@ -12,6 +12,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from tests.process import children_of, name_of
+
 TICK = os.sysconf("SC_CLK_TCK")
 ROUNDS = int(os.environ.get("RACE_ROUNDS", "3"))
 """How often a race is run. RACE_ROUNDS=50 takes minutes for each."""
@@ -86,14 +88,13 @@ class Server:
 
     def database_cpu(self) -> float:
         """CPU seconds of the embedded MongoDB so far; 0 when SQLite took its place."""
-        return sum(_cpu(pid) for pid in self.children() if "mongod" in _name(pid))
+        return sum(_cpu(pid) for pid in self.children() if "mongod" in name_of(pid))
 
     def children(self) -> list[int]:
-        return _children(self.process.pid)
+        return children_of(self.process.pid)
 
     def workers(self) -> list[int]:
-        """Those that live; a killed one is nobody's until it is reaped."""
-        return [pid for pid in self.children() if (name := _name(pid)) and "mongod" not in name]
+        return [pid for pid in self.children() if "mongod" not in name_of(pid)]
 
     def stop(self) -> int:
         """Asks it to stop; its exit status."""
@@ -124,20 +125,6 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _children(parent: int) -> list[int]:
-    listed = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return [int(pid) for pid in listed]
-
-
-def _name(pid: int) -> str:
-    """Empty for one that has ended."""
-    try:
-        name, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-    return "" if rest.split()[0] == "Z" else name.partition("(")[2]
 
 
 def _cpu(pid: int) -> float:

@@ -24,6 +24,14 @@ def test_every_file_that_the_readme_names_is_there() -> None:
     assert [name for name in named if not (DEPLOY / name).exists()] == []
 
 
+def test_every_fault_of_the_table_names_tests_that_are_there() -> None:
+    tests = "\n".join(file.read_text(encoding="utf-8") for file in Path(__file__).parent.rglob("test_*.py"))
+    rows = re.findall(r"^\| (F\d+) .* \|(.*?)\|$", read("faults.md"), re.MULTILINE)
+    assert [fault for fault, _ in rows] == [f"F{number}" for number in (*range(1, 11), 18, 19, 20, 27, 28)]
+    assert [fault for fault, named in rows if not re.search("`test_", named)] == []
+    assert [test for _, named in rows for test in re.findall("`(test_.*?)`", named) if f"def {test}(" not in tests] == []
+
+
 def test_the_image_runs_as_nobody_and_without_the_embedded_database() -> None:
     text = read("Dockerfile")
     assert "USER 10001" in text

@@ -16,7 +16,8 @@ import requests
 
 from idp.demo.address import LOOPBACK, Addresses
 from idp.demo.vendors import VENDORS
-from tests.flows.town import Town, is_alive, three_free_ports
+from tests.flows.town import Town, three_free_ports
+from tests.process import is_alive
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("demo")]
 

@@ -1,4 +1,4 @@
-"""The database stops answering, or is killed, under a running server: pages say so, and all goes on by itself afterwards (F7).
+"""The database stops answering, is killed or slow, under a running server: pages say so, and all goes on by itself afterwards (F7, F8).
 
 A replica set's own fail-over is test_replica_set.py; here there is one database and nobody to take over.
 """
@@ -12,11 +12,15 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from pymongo import MongoClient
 
 from idp.store import StoreUnavailable
 from idp.store.embedded import EmbeddedMongod
@@ -26,6 +30,7 @@ from tests.server import Server
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("server")]
 SENTENCE = StoreUnavailable("").message
 CONFIG = '[store]\nurl = "{uri}"\ntimeout = 1000\n'
+COMMANDS = ["find", "insert", "update", "findAndModify", "delete"]
 
 
 @dataclass
@@ -49,10 +54,19 @@ class Outage:
         """On the same folder."""
         self.database.start()
 
+    @contextmanager
+    def slow(self, milliseconds: int) -> Iterator[None]:
+        """Every command of ours takes so long."""
+        point = {"failCommands": COMMANDS, "blockConnection": True, "blockTimeMS": milliseconds, "appName": "idp"}
+        with MongoClient[dict[str, Any]](self.database.uri) as client:
+            client.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=point)
+            yield
+            client.admin.command("configureFailPoint", "failCommand", mode="off")
+
 
 @pytest.fixture(scope="module")
 def outage(mongod: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outage]:
-    with EmbeddedMongod(tmp_path_factory.mktemp("database")) as database:
+    with EmbeddedMongod(tmp_path_factory.mktemp("database"), parameters={"enableTestCommands": "1"}) as database:
         server = Server(tmp_path_factory.mktemp("server"), workers=2, more=CONFIG.format(uri=database.uri))
         yield Outage(database, server)
         server.stop()
@@ -121,6 +135,24 @@ def test_F7_without_the_database_pages_say_so_and_all_goes_on_when_it_is_back(ou
     late = BareBrowser(server.port)
     late.sign_in("/login")
     assert "You are signed in" in late.ask("GET", "/")[2]
+    assert {server.process.pid, *server.workers()} == processes, "nothing was restarted"
+
+
+def test_F8_while_the_database_takes_too_long_everybody_is_told_so_and_no_request_is_kept_behind_it(outage: Outage) -> None:
+    """Each command takes twice the deadline of a verb, for three times as many visitors as may wait."""
+    server = outage.server
+    processes = {server.process.pid, *server.workers()}
+    members = [BareBrowser(server.port) for _ in range(8)]
+    for member in members:
+        member.sign_in("/login")
+    with outage.slow(2000), ThreadPoolExecutor(160) as pool:
+        came = list(pool.map(lambda number: page(members[number % 8], server, "/"), range(160)))
+        assert page(members[0], server, "/livez")[0] == 200
+    assert {status for status, _, _ in came} == {503}
+    assert all(retry_after is not None and "Reference" in text for _, retry_after, text in came)
+    shed = sum(SENTENCE not in text for _, _, text in came)
+    print(f"slow: {len(came) - shed} were told of the database, {shed} that too many come at once")
+    assert all("You are signed in" in member.again().ask("GET", "/")[2] for member in members)
     assert {server.process.pid, *server.workers()} == processes, "nothing was restarted"
 
 

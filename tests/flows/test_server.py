@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from tests.bare_browser import REDIRECT_URI, BareBrowser, Relying, saml_path
+from tests.process import is_alive
 from tests.server import Server
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("server")]
@@ -105,7 +106,7 @@ def test_F3_sigterm_lets_the_request_in_flight_finish_and_exits_0(tmp_path: Path
     browser = BareBrowser(server.port)
     browser.sign_in("/login")
     assert server.stop() == 0
-    assert not [pid for pid in children if _lives(pid)], "no worker and no database outlives the server"
+    assert not [pid for pid in children if is_alive(pid)], "no worker and no database outlives the server"
 
 
 def test_F1_a_killed_worker_is_replaced_and_nobody_is_signed_out(tmp_path: Path) -> None:
@@ -116,9 +117,9 @@ def test_F1_a_killed_worker_is_replaced_and_nobody_is_signed_out(tmp_path: Path)
         before = server.workers()
         os.kill(before[0], signal.SIGKILL)
         deadline = time.monotonic() + 20
-        while (len(server.workers()) < 2 or before[0] in server.workers()) and time.monotonic() < deadline:
+        while len(now := set(server.workers()) - {before[0]}) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert len(set(server.workers()) - {before[0]}) == 2
+        assert len(now) == 2
         assert "You are signed in" in browser.again().retry_once("GET", "/")[2]
     finally:
         server.kill()  # who has just been started may not hear a SIGTERM yet, and is waited for
@@ -130,9 +131,9 @@ def test_when_the_main_process_is_killed_no_process_stays_behind(tmp_path: Path)
     assert len(children) >= 2
     server.kill()
     deadline = time.monotonic() + 20
-    while any(_lives(pid) for pid in children) and time.monotonic() < deadline:
+    while any(is_alive(pid) for pid in children) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not [pid for pid in children if _lives(pid)]
+    assert not [pid for pid in children if is_alive(pid)]
 
 
 def test_health_says_alive_and_ready(server: Server) -> None:
@@ -140,11 +141,3 @@ def test_health_says_alive_and_ready(server: Server) -> None:
     assert browser.ask("GET", "/livez")[0] == 200
     status, _, text = browser.ask("GET", "/readyz")
     assert (status, json.loads(text)["status"]) == (200, "ok")
-
-
-def _lives(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"

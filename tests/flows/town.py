@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -11,6 +10,7 @@ import threading
 from pathlib import Path
 
 from idp.demo.address import LOOPBACK, Addresses
+from tests.process import all_pids, parent_of
 
 _PATIENCE = 60  # seconds until it must have said that it runs
 
@@ -57,23 +57,10 @@ class Town:
     def processes(self) -> set[int]:
         """The demo's process and everything that descends from it."""
         found = {self.process.pid}
-        for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
+        for pid in all_pids():
             if parent_of(pid) in found:  # children have the higher ids, unless the numbers have begun anew
                 found.add(pid)
         return found
-
-
-def parent_of(pid: int) -> int:
-    """0 when there is no such process, or it has ended and is only still listed."""
-    try:
-        state, parent = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[:2]
-    except OSError:
-        return 0
-    return 0 if state in "ZX" else int(parent)
-
-
-def is_alive(pid: int) -> bool:
-    return parent_of(pid) != 0
 
 
 def three_free_ports() -> int:
