@@ -22,6 +22,7 @@ from joserfc.jwk import KeySet, RSAKey
 
 from idp import keys as module
 from idp.keys import KeyProblem, KeyRing
+from idp.keys.folder import read_ring
 
 NOON = 1_800_000_000
 
@@ -243,6 +244,13 @@ class TestPairwise:
         path.chmod(0o600)
         path.write_bytes(b"")
         assert "too short" in problem_of(lambda: KeyRing(folder).pairwise("x"))
+
+
+def test_a_key_that_was_proven_once_is_not_proven_at_every_look(ring: KeyRing, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes up to 300 ms during which no other thread runs, and the calendar looks again and again."""
+    read_ring(folder)
+    monkeypatch.setattr(serialization, "load_pem_private_key", lambda *_, **__: pytest.fail("it was proven again"))
+    assert [entry.kid for entry in read_ring(folder)] == [ring.current.kid]
 
 
 def test_the_ring_file_holds_no_secret(ring: KeyRing, folder: Path) -> None:

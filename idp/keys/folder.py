@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TextIO, cast, get_args
 
@@ -17,6 +18,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from idp.keys.key import KeyProblem, Kind, PrivateKey, State, Use, certify, generate, kind_of, thumbprint
 
@@ -123,8 +125,7 @@ def _read_entry(folder: Path, kid: str, created: int, standings: Mapping[Use, St
     path = folder / f"{kid}.pem"
     pem = _read_private(path)
     try:
-        private = serialization.load_pem_private_key(pem, password=None)
-        certificate = x509.load_pem_x509_certificate(pem)
+        private, certificate = _parsed(pem)
     except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it is encrypted
         raise KeyProblem(f"{path} is not a private key in PEM without a password, followed by its certificate.") from None
     kind = kind_of(private) if isinstance(private, (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, Ed25519PrivateKey)) else None
@@ -134,6 +135,12 @@ def _read_entry(folder: Path, kid: str, created: int, standings: Mapping[Use, St
     if thumbprint(private.public_key()) != kid or certificate.public_key() != private.public_key():
         raise KeyProblem(f"{path} holds another key than its name says, or a certificate of another key.")
     return Entry(kid, kind, private, certificate, created, standings)
+
+
+@lru_cache(maxsize=64)
+def _parsed(pem: bytes) -> tuple[PrivateKeyTypes, x509.Certificate]:
+    """Kept, since the library proves each private key that it reads: 40 to 300 ms in which no other thread of the process runs."""
+    return serialization.load_pem_private_key(pem, password=None), x509.load_pem_x509_certificate(pem)
 
 
 def read_or_make_secret(folder: Path) -> bytes:
