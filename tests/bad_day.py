@@ -14,7 +14,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from idp.clock import utc_now
 from idp.demo.mailbox import Mailbox, receiving
 from tests.bare_browser import BareBrowser, Relying, saml_path
-from tests.server import Server, free_port
+from tests.port import free_port
+from tests.server import Server
 from tests.simulated_imis import SERVICE, SimulatedImis, simulated_imis
 
 MEMBERS = tuple(f"member{number:02}" for number in range(50))

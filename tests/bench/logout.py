@@ -20,7 +20,8 @@ from urllib.parse import urlencode
 
 from tests.bare_browser import BareBrowser
 from tests.bench.bad_day import shown
-from tests.server import Server, free_port
+from tests.port import free_port
+from tests.server import Server
 
 VENDORS = [f"v{number}" for number in range(10)]
 CLIENT = """

@@ -26,7 +26,8 @@ from idp.store.embedded import embedded_store_url
 from tests.bare_browser import REDIRECT_URI, BareBrowser, Relying, saml_path
 from tests.flows.follower import JwksFollower, MetadataFollower
 from tests.flows.replica import SecondInstance
-from tests.server import Server, free_port
+from tests.port import free_port
+from tests.server import Server
 
 SECRET = "rp's secret, which is long enough"
 CLIENTS = f"""

@@ -12,7 +12,7 @@ import pytest
 
 from idp.demo.mailbox import Mailbox, receiving
 from tests.doctor.house import House
-from tests.server import free_port
+from tests.port import free_port
 
 
 def test_U32_few_open_files_are_named(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from idp.store.mongo import MongoStore
 from idp.store.server import DatabaseServer
 from idp.store.sqlite import SqliteStore
 from tests.doctor.house import House
-from tests.server import free_port
+from tests.port import free_port
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tests.server import free_port
+from tests.port import free_port
 
 _PATIENCE = 60
 

@@ -14,7 +14,8 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from tests.bare_browser import BareBrowser
-from tests.server import IDP, Server, free_port
+from tests.port import free_port
+from tests.server import IDP, Server
 
 ELECTION = 2.0
 """Seconds without a heartbeat after which the set elects anew; 10 by default."""

@@ -17,17 +17,16 @@ import requests
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
 
 from idp.demo.address import LOOPBACK
 from idp.demo.town import PEOPLE
 from idp.demo.vendors import EVENTS, JOURNAL, LMS, STORE, VENDORS, Vendor
 from idp.directory.people_file import read_people
 from tests.flows.town import Town
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.xdist_group("browser")]
 
-_PATIENCE = 30  # seconds for a page to come
 _OPTIONS = (
     "--headless=new",
     "--no-sandbox",
@@ -63,8 +62,7 @@ class Visitor:
         return self.browser.current_url.startswith(f"{origin}/") and self.sees(selector)
 
     def waits_for(self, what: str, condition: Callable[[], bool]) -> None:
-        wait = WebDriverWait(self.browser, _PATIENCE, poll_frequency=0.05)
-        wait.until(lambda _: condition(), f"waited in vain for {what}, at {self.browser.current_url}")
+        wait_for(self.browser, what, condition)
 
     def asks_to_enter(self, vendor: Vendor) -> None:
         """Presses Sign in on the vendor's page, and comes back in or to the sign-in page. The journal's page may be quicker than she."""
@@ -227,7 +225,7 @@ def test_S38_a_change_of_our_signing_key_goes_unnoticed_by_every_vendor(visitor:
     before = published_keys(town)
     for _ in range(2):  # by the second time no vendor has seen the new current key before
         subprocess.run([sys.executable, "-m", "idp.cli", "keys", "rotate", "--config", str(town.folder / "idp.toml")], check=True)
-    WebDriverWait(visitor.browser, _PATIENCE).until(lambda _: published_keys(town)[0] not in before)
+    visitor.waits_for("the new key", lambda: published_keys(town)[0] not in before)
     visitor.browser.execute_cdp_cmd("Network.clearBrowserCookies", {})
     visitor.signs_in_everywhere()
     visitor.presses_sign_out_at(LMS)

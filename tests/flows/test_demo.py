@@ -16,7 +16,8 @@ import requests
 
 from idp.demo.address import LOOPBACK, Addresses
 from idp.demo.vendors import VENDORS
-from tests.flows.town import Town, three_free_ports
+from tests.flows.town import Town
+from tests.port import free_ports
 from tests.process import is_alive
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("demo")]
@@ -81,7 +82,7 @@ def test_it_says_so_when_the_sign_in_service_ends_by_itself(town: Town) -> None:
 
 
 def test_a_port_in_use_gives_one_clear_sentence(tmp_path: Path) -> None:
-    port = three_free_ports()
+    port = free_ports(3)
     for taken in (port, port + 1, port + 2):
         with socket.create_server((LOOPBACK, taken)):
             done = run_in_vain(port, tmp_path / "data")
@@ -92,7 +93,7 @@ def test_a_port_in_use_gives_one_clear_sentence(tmp_path: Path) -> None:
 
 
 def test_a_second_demo_on_the_same_folder_is_refused_in_words(town: Town) -> None:
-    done = run_in_vain(three_free_ports(), town.folder)
+    done = run_in_vain(free_ports(3), town.folder)
     assert done.returncode == 1
     assert done.stderr.startswith(f"idp: Another demo runs on {town.folder}.")
 

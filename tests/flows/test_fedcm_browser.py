@@ -13,17 +13,16 @@ from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.fedcm.association import EVIL, JOURNAL, LMS, LOGIN, SECRET, Association
 from tests.flows.sites import Sites
 from tests.flows.test_browser import _OPTIONS, chromium
 from tests.flows.way_table import check_rows, measure, row_of
+from tests.waiting import wait_for
 
 __all__ = ["chromium"]
 pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.xdist_group("browser")]
 
-_PATIENCE = 20
 _ASK = """
 const [login, client, mode, mediation] = arguments;
 window.told = null;
@@ -160,8 +159,7 @@ class Visitor:
         return str(self.browser.execute_script("return (document.getElementById('state') || {}).textContent"))
 
     def waits_for(self, what: str, condition: Callable[[], bool]) -> None:
-        wait = WebDriverWait(self.browser, _PATIENCE, poll_frequency=0.05)
-        wait.until(lambda _: condition(), f"waited in vain for {what}")
+        wait_for(self.browser, what, condition)
 
     def since(self, count: int) -> list[str]:
         """What was asked of /fedcm/ since then."""

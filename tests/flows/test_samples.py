@@ -21,7 +21,8 @@ import requests
 from idp.keys import KeyRing
 from idp.sso.logout_token import LogoutTokens
 from idp.sso.session import Session
-from tests.server import Server, free_port
+from tests.port import free_port
+from tests.server import Server
 
 SAMPLES = Path(__file__).parent.parent.parent / "deploy" / "samples"
 SECRET = "a-secret-of-the-samples"

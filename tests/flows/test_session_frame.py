@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
@@ -15,7 +15,6 @@ from flask import Flask
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from idp.demo.host import Hosts
@@ -25,6 +24,7 @@ from tests.flows.sites import make_certificate
 from tests.flows.test_browser import _OPTIONS, chromium
 from tests.oidc.wiring import World, asked, make_client
 from tests.standin import PASSWORD
+from tests.waiting import wait_for
 
 __all__ = ["chromium"]
 pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.xdist_group("browser")]
@@ -91,10 +91,8 @@ class Watcher:
         self.waits_for("the end", lambda: "signed out" in self.browser.page_source)
         self.browser.switch_to.window(page)
 
-    def waits_for(self, what: str, condition: object) -> None:
-        assert callable(condition)
-        wait = WebDriverWait(self.browser, 20, poll_frequency=0.05)
-        wait.until(lambda _: condition(), f"waited in vain for {what}, at {self.browser.current_url}")
+    def waits_for(self, what: str, condition: Callable[[], bool]) -> None:
+        wait_for(self.browser, what, condition)
 
 
 class _Quiet(WSGIRequestHandler):

@@ -19,7 +19,8 @@ from idp.clock import utc_now
 from idp.secret import digest
 from tests.bare_browser import REDIRECT_URI, BareBrowser, Relying, saml_path
 from tests.flows.collector import Collector, collecting
-from tests.server import IDP, PEOPLE, Server, free_port
+from tests.port import free_port
+from tests.server import IDP, PEOPLE, Server
 from tests.simulated_imis import SERVICE, simulated_imis
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("server")]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
-from idp.demo.address import LOOPBACK, Addresses
+from idp.demo.address import Addresses
+from tests.port import free_ports
 from tests.process import all_pids, parent_of
 
 _PATIENCE = 60  # seconds until it must have said that it runs
@@ -21,7 +21,7 @@ class Town:
     def __init__(self, folder: Path, *, port: int | None = None, options: tuple[str, ...] = ()) -> None:
         self.folder = folder
         self.options = options
-        self.addresses = Addresses(port or three_free_ports())
+        self.addresses = Addresses(port or free_ports(3))
         self.said: list[str] = []
 
     def start(self) -> None:
@@ -41,7 +41,9 @@ class Town:
             if "Ctrl-C" in line:
                 break
         alarm.cancel()
-        assert "Ctrl-C" in " ".join(self.said[-1:]), f"the demo did not start: {self.said}\n{self.log()}"
+        if "Ctrl-C" not in " ".join(self.said[-1:]):
+            self.stop()
+            raise AssertionError(f"the demo did not start: {self.said}\n{self.log()}")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Sends the signal; the exit status."""
@@ -61,23 +63,3 @@ class Town:
             if parent_of(pid) in found:  # children have the higher ids, unless the numbers have begun anew
                 found.add(pid)
         return found
-
-
-def three_free_ports() -> int:
-    """The first of three free ports in a row."""
-    for _ in range(100):
-        with socket.socket() as probe:
-            probe.bind((LOOPBACK, 0))
-            port = int(probe.getsockname()[1])
-        if port < 65000 and all(_is_free(each) for each in (port, port + 1, port + 2)):
-            return port
-    raise RuntimeError("there are no three free ports in a row")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-    return True

@@ -18,7 +18,7 @@ from idp.sso.session import Participant, Session
 from idp.store import Store
 from idp.store.mongo import MongoStore
 from idp.store.sqlite import SqliteStore
-from tests.server import free_port
+from tests.port import free_port
 
 CONFIG = """
 [server]
